@@ -1,0 +1,70 @@
+"""The allocators of a run: where each shared library is and what it is called.
+
+An allocator is always loaded with LD_PRELOAD, glibc's own included, so that a
+program linked against another allocator (redis) is measured under the one named.
+"""
+
+import os
+import platform
+import subprocess
+
+LIBDIR = "/usr/lib/%s-linux-gnu/" % platform.machine()
+DEBIAN = (  # name, file, package
+    ("glibc", "libc.so.6", "libc6"),
+    ("mimalloc", "libmimalloc.so.2", "libmimalloc2.0"),
+    ("jemalloc", "libjemalloc.so.2", "libjemalloc2"),
+    ("tcmalloc", "libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"),
+)
+SUBJECT = "phkmalloc"
+BASELINE = "glibc"
+
+
+class Allocator:
+    def __init__(self, name, path, env=(), version=""):
+        self.name = name
+        self.path = os.path.abspath(path)
+        self.env = dict(env)
+        self.version = version
+
+    def described(self):
+        env = "".join(" %s=%s" % pair for pair in self.env.items())
+        return {"name": self.name, "version": self.version, "env": env.strip()}
+
+
+def debian_version(package):
+    found = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package],
+                           capture_output=True, text=True)
+    return found.stdout if found.returncode == 0 else ""
+
+
+def parse_peer(spec):
+    """NAME=path.so[,VARIABLE=value...]"""
+    name, _, rest = spec.partition("=")
+    path, *env = rest.split(",")
+    if not name or not os.path.isfile(path) or not all("=" in e for e in env):
+        raise SystemExit("bench: --peer wants NAME=path.so[,VARIABLE=value...], not " + spec)
+    return Allocator(name, path, (e.split("=", 1) for e in env), "as given")
+
+
+def find(subject_path, peers, only):
+    """The allocators that are here, and a line about each that is not."""
+    found, missing = [], []
+    if os.path.isfile(subject_path):
+        found.append(Allocator(SUBJECT, subject_path, version="this tree"))
+    else:
+        missing.append("%s: %s is not built" % (SUBJECT, subject_path))
+    for name, file, package in DEBIAN:
+        if os.path.isfile(LIBDIR + file):
+            found.append(Allocator(name, LIBDIR + file, version=debian_version(package)))
+        else:
+            missing.append("%s: package %s is not installed" % (name, package))
+    found += [parse_peer(p) for p in peers]
+    names = [a.name for a in found]
+    if len(set(names)) < len(names):
+        raise SystemExit("bench: two allocators of one name: " + " ".join(names))
+    if only:
+        unknown = set(only) - set(names)
+        if unknown:
+            missing.append("%s: not known or not installed" % ", ".join(sorted(unknown)))
+        found = [a for a in found if a.name in only]
+    return found, missing

@@ -1,0 +1,37 @@
+# The benchmarks. Nothing here is part of `make all`; doc/benchmarks.md explains.
+#   make bench [RUNS=5] [ONLY=larson-t4,churn] [GROUP=one] [PEERS="NAME=path.so ..."]
+#              [ALLOCATORS=phkmalloc,glibc] [SCALE=0.5] [BENCH_OUT=dir] [BENCH_ARGS=...]
+#   make bench-instructions [PEERS=...]
+
+B ?= build
+SO ?= $(B)/libphkmalloc.so
+BENCH_OUT ?= $(B)/bench/out
+BENCH_CFLAGS = $(if $(CFLAGS),$(CFLAGS),-std=c17 -O2) -fno-builtin-malloc \
+	-fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free -pthread
+BENCH_PROGRAMS := $(patsubst bench/%.c,$(B)/bench/%,\
+	$(filter-out bench/launch.c,$(wildcard bench/*.c)))
+BENCH_PEERS = $(addprefix --peer ,$(PEERS))
+
+.PHONY: bench bench-programs bench-setup bench-instructions
+
+bench: bench-programs bench-setup
+	bench/run.py --subject $(SO) --bin $(B)/bench --out $(BENCH_OUT) $(BENCH_PEERS) \
+		$(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only $(ONLY)) \
+		$(if $(GROUP),--group $(GROUP)) $(if $(SCALE),--scale $(SCALE)) \
+		$(if $(ALLOCATORS),--allocators $(ALLOCATORS)) $(BENCH_ARGS)
+
+bench-setup:
+	bench/run.py --setup
+
+bench-instructions: bench-programs
+	bench/insn.py --subject $(SO) --bin $(B)/bench $(BENCH_PEERS) $(BENCH_ARGS)
+
+bench-programs: $(BENCH_PROGRAMS) $(B)/bench/launch
+
+$(B)/bench/launch: bench/launch.c
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) $(LDFLAGS) -static -o $@ $<
+
+$(BENCH_PROGRAMS): $(B)/bench/%: bench/%.c bench/common.h
+	@mkdir -p $(@D)
+	$(CC) $(BENCH_CFLAGS) $(LDFLAGS) -o $@ $< -ldl
