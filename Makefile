@@ -1,0 +1,66 @@
+# phkmalloc: `make` builds the library, `make try` shows it at work, `make check` tests it.
+#
+#   make CC=clang      another compiler          make SAN=thread, SAN=address   with a sanitizer
+#   make DEBUG=1       with all assertions       each variant has its own folder below build/
+
+CC ?= cc
+CXX ?= c++
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+ifeq ($(origin CXX),default)
+CXX := g++
+endif
+
+variant := $(if $(DEBUG),-debug)$(if $(SAN),-$(SAN))
+B := build$(if $(variant),/$(patsubst -%,%,$(variant)))
+SO := $(B)/libphkmalloc.so
+A := $(B)/libphkmalloc.a
+
+WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
+CFLAGS ?= -O2 -g
+BASE_CFLAGS := -std=gnu17 $(CFLAGS) $(WARNINGS) -Iinclude -fno-omit-frame-pointer
+ifdef DEBUG
+BASE_CFLAGS += -DPHK_DEBUG=1
+endif
+ifdef SAN
+BASE_CFLAGS += -fsanitize=$(SAN)
+LDFLAGS += -fsanitize=$(SAN)
+endif
+# Not -fno-builtin-*: the compiler would make calls to calloc out of malloc and memset.
+LIB_CFLAGS := $(BASE_CFLAGS) -Isrc -D_GNU_SOURCE -fPIC -fvisibility=hidden \
+	-ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc \
+	-fno-builtin-free -fno-semantic-interposition -fno-plt -fexceptions
+# The allocator keeps no frame of its own on its fast paths; unwind tables serve profilers.
+LIB_CFLAGS += -fomit-frame-pointer
+
+SRC := $(sort $(wildcard src/*/*.c))
+OBJ := $(SRC:src/%.c=$(B)/obj/%.o)
+
+all: $(SO) $(A)
+
+$(B)/obj/%.o: src/%.c Makefile
+	@mkdir -p $(@D)
+	$(CC) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(SO): $(OBJ) src/api/export.map
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libphkmalloc.so \
+		-Wl,--version-script=src/api/export.map -Wl,-z,relro,-z,now -Wl,--no-undefined-version \
+		-o $@ $(OBJ)
+
+# One object whose internal names nobody outside can see or collide with.
+$(A): $(OBJ)
+	@rm -f $@
+	$(LD) -r -o $(B)/phkmalloc.o $(OBJ)
+	objcopy --localize-hidden $(B)/phkmalloc.o
+	ar rcs $@ $(B)/phkmalloc.o
+	@rm -f $(B)/phkmalloc.o
+
+clean:
+	rm -rf build
+
+-include $(OBJ:.o=.d)
+-include scripts/scripts.mk test/test.mk test/unit/unit.mk bench/bench.mk classic/classic.mk tools/tools.mk
+
+.PHONY: all clean
+.DEFAULT_GOAL := all

@@ -1,0 +1,48 @@
+/*
+ * phkmalloc.h: what phkmalloc offers beside the standard's functions.
+ *
+ * Link with -lphkmalloc, or run any program with LD_PRELOAD=libphkmalloc.so. Every function may
+ * be called from any thread. Sizes are in bytes. Memory is aligned to 16 bytes at least, and
+ * requests that are a power of two up to 64 KiB to their size.
+ */
+#ifndef PHKMALLOC_H
+#define PHKMALLOC_H
+
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* C23; a size that is not the allocation's is reported and ends the process. */
+void free_sized(void *ptr, size_t size);
+void free_aligned_sized(void *ptr, size_t alignment, size_t size);
+
+/* FreeBSD: realloc that frees ptr when it fails. NULL and ENOMEM then. */
+void *reallocf(void *ptr, size_t size);
+/*
+ * OpenBSD: an array grows or shrinks with what is new zeroed and what is given up cleared.
+ * NULL with ENOMEM, or EINVAL when old_count * size is more than ptr holds; ptr is kept then.
+ */
+void *recallocarray(void *ptr, size_t old_count, size_t count, size_t size);
+/* OpenBSD: clears size bytes and frees. More than the allocation holds ends the process. */
+void freezero(void *ptr, size_t size);
+
+/*
+ * Walks the whole heap and checks every invariant of its bookkeeping. Returns the number of
+ * broken ones, 0 for a heap that is whole, and describes each on standard error. What other
+ * threads change meanwhile is left out.
+ */
+size_t phkmalloc_check(void);
+/* 1 when ptr is the start of an allocation in use, else 0; any address may be asked about. */
+int phkmalloc_owns(const void *ptr);
+/* The start of the allocation in use that contains an address, or NULL. */
+void *phkmalloc_base(const void *ptr);
+/* The bytes reserved for the allocation that contains an address, or 0. */
+size_t phkmalloc_size(const void *ptr);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

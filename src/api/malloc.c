@@ -1,0 +1,151 @@
+/*
+ * malloc.c: the C standard's functions, and the two fast paths.
+ *
+ * Only files in api/ set errno. Every function here may be called before main, from any thread,
+ * and after a thread's other destructors.
+ */
+#include "api/api.h"
+#include "chunk/chunk.h"
+#include "heap/heap.h"
+#include "phkmalloc.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+void *
+api_no_memory(void)
+{
+	errno = ENOMEM;
+	return NULL;
+}
+
+static NOINLINE void *
+malloc_slow(size_t n)
+{
+	void *p = imalloc(n);
+
+	return LIKELY(p != NULL) ? p : api_no_memory();
+}
+
+/*
+ * bench-instructions measures both fast paths. malloc of up to 1024 bytes reads the owner (thread-local),
+ * the slot and the bitmap word, writes the word: three cache lines, one branch on each of size
+ * and word, no atomic read-modify-write.
+ */
+EXPORT void *
+malloc(size_t n)
+{
+	void *p;
+
+	if (LIKELY(n <= CLASS_DIRECT_MAX) && LIKELY(chunk_take(owner_self->direct[(n + 15) / 16], &p)))
+		return p;
+	return malloc_slow(n);
+}
+
+/*
+ * free of a chunk by its owner reads the arena, the page_dir entry and the bitmap word, writes
+ * the word and the entry's countdown: two cache lines beside the arena's.
+ */
+EXPORT void
+free(void *p)
+{
+	struct pginfo *pg;
+
+	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(!chunk_free(owner_self, pg, p)))
+		ifree(p, "free");
+}
+
+EXPORT void *
+calloc(size_t count, size_t size)
+{
+	size_t n;
+	void *p;
+
+	if (UNLIKELY(__builtin_mul_overflow(count, size, &n)))
+		return api_no_memory();
+	if (LIKELY(n <= CLASS_DIRECT_MAX) && LIKELY(chunk_take(owner_self->direct[(n + 15) / 16], &p)))
+		return memset(p, 0, n);
+	p = icalloc(n);
+	return LIKELY(p != NULL) ? p : api_no_memory();
+}
+
+void *
+api_realloc(void *p, size_t n, const char *func)
+{
+	if (p == NULL)
+		return malloc(n);
+	if (n == 0) {
+		/* As glibc: freed, and NULL without an error. */
+		ifree(p, func);
+		return NULL;
+	}
+	p = irealloc(p, n, func);
+	return LIKELY(p != NULL) ? p : api_no_memory();
+}
+
+EXPORT void *
+realloc(void *p, size_t n)
+{
+	return api_realloc(p, n, "realloc");
+}
+
+EXPORT void *
+reallocarray(void *p, size_t count, size_t size)
+{
+	size_t n;
+
+	if (__builtin_mul_overflow(count, size, &n))
+		return api_no_memory();
+	return api_realloc(p, n, "reallocarray");
+}
+
+void *
+api_aligned(size_t alignment, size_t n)
+{
+	void *p;
+
+	if (!is_power_of_two(alignment)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (alignment <= malloc_minsize)
+		return malloc(n);
+	p = imalloc_aligned(n, alignment);
+	return p != NULL ? p : api_no_memory();
+}
+
+EXPORT void *
+aligned_alloc(size_t alignment, size_t n)
+{
+	return api_aligned(alignment, n);
+}
+
+EXPORT int
+posix_memalign(void **out, size_t alignment, size_t n)
+{
+	int saved = errno;
+	void *p;
+
+	if (!is_power_of_two(alignment) || alignment % sizeof(void *) != 0)
+		return EINVAL;
+	p = api_aligned(alignment, n);
+	errno = saved;
+	if (p == NULL)
+		return ENOMEM;
+	*out = p;
+	return 0;
+}
+
+/* C23. The size must be the one asked for, which is known to within the chunk. */
+EXPORT void
+free_sized(void *p, size_t n)
+{
+	ifree_sized(p, n, 1, false, "free_sized");
+}
+
+EXPORT void
+free_aligned_sized(void *p, size_t alignment, size_t n)
+{
+	ifree_sized(p, n, is_power_of_two(alignment) ? alignment : 1, false, "free_aligned_sized");
+}

@@ -1,0 +1,131 @@
+/*
+ * new.c: every form of C++ operator new and delete, in C, under their mangled names.
+ *
+ * libstdc++ is not needed: the new-handler and std::bad_alloc are reached through weak symbols,
+ * which are there in every program that can use them. A new that must not return NULL and finds
+ * neither ends the process with a message.
+ */
+#include "api/api.h"
+#include "chunk/chunk.h"
+#include "diag/fault.h"
+#include "heap/heap.h"
+
+#include <stdlib.h>
+
+typedef void (*new_handler_t)(void);
+/* std::get_new_handler() and std::__throw_bad_alloc() of libstdc++. */
+__attribute__((weak)) new_handler_t _ZSt15get_new_handlerv(void);
+__attribute__((weak)) void _ZSt17__throw_bad_allocv(void);
+
+static COLD void *
+new_slow(size_t n, size_t alignment, bool may_fail)
+{
+	for (;;) {
+		void *p = alignment <= malloc_minsize ? imalloc(n) : imalloc_aligned(n, alignment);
+		new_handler_t handler;
+
+		if (p != NULL)
+			return p;
+		handler = _ZSt15get_new_handlerv != NULL ? _ZSt15get_new_handlerv() : NULL;
+		if (handler == NULL)
+			break;
+		handler();
+	}
+	if (may_fail)
+		return NULL;
+	if (_ZSt17__throw_bad_allocv != NULL)
+		_ZSt17__throw_bad_allocv();
+	fault_fatal("operator new", "out of memory");
+}
+
+ALWAYS_INLINE void *
+new_fast(size_t n, bool may_fail)
+{
+	void *p;
+
+	if (LIKELY(n <= CLASS_DIRECT_MAX) && LIKELY(chunk_take(owner_self->direct[(n + 15) / 16], &p)))
+		return p;
+	return new_slow(n, 1, may_fail);
+}
+
+ALWAYS_INLINE void
+delete_fast(void *p)
+{
+	struct pginfo *pg;
+
+	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(!chunk_free(owner_self, pg, p)))
+		ifree(p, "operator delete");
+}
+
+/* A delete that knows the size is held to it. */
+ALWAYS_INLINE void
+delete_sized(void *p, size_t n)
+{
+	struct pginfo *pg;
+
+	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(n > malloc_maxsize) ||
+	    UNLIKELY(pg->recip != size_classes[size_class_of(n)].recip) ||
+	    UNLIKELY(!chunk_free(owner_self, pg, p)))
+		ifree_sized(p, n, 1, true, "operator delete");
+}
+
+static size_t
+alignment_of(size_t alignment)
+{
+	return is_power_of_two(alignment) ? alignment : 1;
+}
+
+#define NEW(name, ...) EXPORT void *name(__VA_ARGS__); EXPORT void *name(__VA_ARGS__)
+#define DELETE(name, ...) EXPORT void name(__VA_ARGS__); EXPORT void name(__VA_ARGS__)
+
+/* new(size_t), new[](size_t), and both with std::nothrow_t const & */
+NEW(_Znwm, size_t n) { return new_fast(n, false); }
+NEW(_Znam, size_t n) { return new_fast(n, false); }
+NEW(_ZnwmRKSt9nothrow_t, size_t n, const void *t) { (void)t; return new_fast(n, true); }
+NEW(_ZnamRKSt9nothrow_t, size_t n, const void *t) { (void)t; return new_fast(n, true); }
+
+/* the same with std::align_val_t */
+NEW(_ZnwmSt11align_val_t, size_t n, size_t a) { return new_slow(n, alignment_of(a), false); }
+NEW(_ZnamSt11align_val_t, size_t n, size_t a) { return new_slow(n, alignment_of(a), false); }
+NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, size_t n, size_t a, const void *t)
+{
+	(void)t;
+	return new_slow(n, alignment_of(a), true);
+}
+NEW(_ZnamSt11align_val_tRKSt9nothrow_t, size_t n, size_t a, const void *t)
+{
+	(void)t;
+	return new_slow(n, alignment_of(a), true);
+}
+
+/* delete(void *), delete[](void *), with std::nothrow_t const &, with std::align_val_t */
+DELETE(_ZdlPv, void *p) { delete_fast(p); }
+DELETE(_ZdaPv, void *p) { delete_fast(p); }
+DELETE(_ZdlPvRKSt9nothrow_t, void *p, const void *t) { (void)t; delete_fast(p); }
+DELETE(_ZdaPvRKSt9nothrow_t, void *p, const void *t) { (void)t; delete_fast(p); }
+DELETE(_ZdlPvSt11align_val_t, void *p, size_t a) { (void)a; delete_fast(p); }
+DELETE(_ZdaPvSt11align_val_t, void *p, size_t a) { (void)a; delete_fast(p); }
+DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, void *p, size_t a, const void *t)
+{
+	(void)a;
+	(void)t;
+	delete_fast(p);
+}
+DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, void *p, size_t a, const void *t)
+{
+	(void)a;
+	(void)t;
+	delete_fast(p);
+}
+
+/* delete(void *, size_t), delete[](void *, size_t), with std::align_val_t */
+DELETE(_ZdlPvm, void *p, size_t n) { delete_sized(p, n); }
+DELETE(_ZdaPvm, void *p, size_t n) { delete_sized(p, n); }
+DELETE(_ZdlPvmSt11align_val_t, void *p, size_t n, size_t a)
+{
+	ifree_sized(p, n, alignment_of(a), true, "operator delete");
+}
+DELETE(_ZdaPvmSt11align_val_t, void *p, size_t n, size_t a)
+{
+	ifree_sized(p, n, alignment_of(a), true, "operator delete");
+}

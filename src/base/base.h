@@ -1,0 +1,80 @@
+/*
+ * base.h: the words every file of the library uses: attributes, assertions, relaxed access.
+ *
+ * Holds no state and calls nothing outside base/. ASSERT is always compiled in and stands where
+ * the check is O(1) and on data that a stray write could reach; DEBUG_ASSERT is for the rest.
+ */
+#ifndef PHK_BASE_H
+#define PHK_BASE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define NOINLINE __attribute__((noinline))
+#define COLD __attribute__((cold, noinline))
+#define NORETURN __attribute__((noreturn))
+#define EXPORT __attribute__((visibility("default")))
+#define LIKELY(x) __builtin_expect(!!(x), 1)
+#define UNLIKELY(x) __builtin_expect(!!(x), 0)
+#define CACHE_LINE 64
+#define ALIGNED(n) __attribute__((aligned(n)))
+
+/* Ends the process on a broken invariant of the library itself; never used for a user's mistake. */
+NORETURN COLD void assert_failed(const char *file, unsigned line, const char *what);
+
+#define ASSERT(x) (LIKELY(x) ? (void)0 : assert_failed(__FILE__, __LINE__, #x))
+
+#ifndef PHK_DEBUG
+#define PHK_DEBUG 0
+#endif
+#define DEBUG_ASSERT(x) (!PHK_DEBUG || LIKELY(x) ? (void)0 : assert_failed(__FILE__, __LINE__, #x))
+
+/*
+ * Access to a word that one thread writes and others may read at any time. The readers either
+ * need no more than a hint, or check what they read again after a stronger operation.
+ */
+#define load_relaxed(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+#define store_relaxed(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
+/*
+ * The same for a single word on a fast path, where the compiler may make it an operand of the
+ * instruction that uses it; it does not do that with atomic loads. Used once each time.
+ */
+#ifdef __SANITIZE_THREAD__
+#define load_once(p) load_relaxed(p)
+#else
+#define load_once(p) (*(p))
+#endif
+#define load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+
+/* Rounds up to a multiple of a power of two. The caller has excluded overflow. */
+ALWAYS_INLINE size_t
+round_up(size_t n, size_t power)
+{
+	return (n + power - 1) & ~(power - 1);
+}
+
+ALWAYS_INLINE bool
+is_power_of_two(size_t n)
+{
+	return n != 0 && (n & (n - 1)) == 0;
+}
+
+ALWAYS_INLINE unsigned
+log2_floor(size_t n)
+{
+	return 63U - (unsigned)__builtin_clzll(n);
+}
+
+ALWAYS_INLINE uint64_t
+lowest_bit(uint64_t word)
+{
+	return (uint64_t)(unsigned)__builtin_ctzll(word);
+}
+
+_Static_assert(sizeof(void *) == 8, "phkmalloc is for 64-bit machines");
+_Static_assert(sizeof(size_t) == 8, "phkmalloc is for 64-bit machines");
+
+#endif

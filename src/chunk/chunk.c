@@ -1,0 +1,306 @@
+/*
+ * chunk.c: pages of chunks: where the next chunk comes from, and what happens to a page as its
+ * chunks are freed; see chunk.h. Protected by being the owner, or by the lock that lets the
+ * caller touch a parked or late owner. User memory is never touched.
+ *
+ *              page_new                       all taken
+ *   (run) ------------------> PAGE_CURRENT ---------------> PAGE_FULL
+ *     ^                            ^                            |
+ *     |  the last chunk freed      | lowest when one is needed  | wake chunks freed
+ *     +--------------------- PAGE_AVAIL <-----------------------+
+ *
+ * A full page sleeps until an eighth of it is free, so that malloc finds more than one chunk
+ * when it comes and free does not move pages about for each chunk. countdown tells the time
+ * without malloc having to count anything: no chunk is taken from a page that is not current.
+ */
+#include "chunk/chunk.h"
+
+#include "chunk/pgheap.h"
+#include "os/vm.h"
+#include "page/page_alloc.h"
+
+#include <string.h>
+
+/* A current page is not waited for. */
+#define COUNTDOWN_NEVER INT32_MAX
+/* An empty page of fewer chunks than this stays with its owner when it has no other. */
+#define SPARE_NCHUNKS 64
+
+static void
+countdown_set(struct owner *o, struct pginfo *pg, size_t n)
+{
+	o->nfreed[pg->chunk.class_no] += (uint64_t)(pg->chunk.started - pg->countdown);
+	pg->chunk.started = pg->countdown = (int32_t)n;
+}
+
+size_t
+chunk_live(const struct pginfo *pg)
+{
+	const struct size_class *c = &size_classes[pg->chunk.class_no];
+	size_t nfree = 0;
+
+	for (unsigned w = 0; w < c->nwords; w++)
+		nfree += (size_t)__builtin_popcountll(load_relaxed(&pg->bits[w]) &
+		    ~chunk_none(c, w));
+	return c->nchunks - nfree;
+}
+
+static void
+slot_clear(struct owner *o, unsigned class_no)
+{
+	o->slots[class_no].word = &owner_nothing;
+	o->slots[class_no].none = 0;
+	o->page[class_no] = NULL;
+}
+
+/* Points the slot to the lowest word of the current page that has a free chunk. */
+static bool
+slot_advance(struct slot *slot, const struct pginfo *pg, const char *page)
+{
+	const struct size_class *c = &size_classes[pg->chunk.class_no];
+	unsigned w = 0;
+
+	while (w + 1U < c->nwords && load_relaxed(&pg->bits[w]) == 0)
+		w++;
+	if (w + 1U == c->nwords && load_relaxed(&pg->bits[w]) == c->last_none)
+		return false;
+	slot->word = &pg->bits[w];
+	slot->none = chunk_none(c, w);
+	slot->base = (char *)(uintptr_t)page + (size_t)w * 64 * c->size;
+	return true;
+}
+
+/* --- pages come and go ------------------------------------------------------------------- */
+
+static struct pginfo *
+page_new(struct owner *o, unsigned class_no)
+{
+	const struct size_class *c = &size_classes[class_no];
+	uint64_t *bits;
+	struct pginfo *pg = page_take_for_chunks(size_class_bitmap_nbytes(class_no), (void **)&bits);
+
+	if (pg == NULL)
+		return NULL;
+	for (unsigned w = 0; w < c->nwords; w++)
+		bits[w] = ~(uint64_t)0;
+	pg->bits = bits;
+	pg->chunk.nchunks = c->nchunks;
+	pg->chunk.class_no = (uint8_t)class_no;
+	pg->chunk.state = PAGE_AVAIL;
+	pg->chunk.started = pg->countdown = 0;
+	store_relaxed(&pg->recip, c->recip);
+	/* Pairs with the acquire of a thread that frees remotely: the fields above are set. */
+	store_release(&pg->owner, (uintptr_t)o | owner_tag);
+	return pg;
+}
+
+/* Gives an empty page in no list back. False when a remote free has just claimed it. */
+static bool
+page_release(struct owner *o, struct pginfo *pg)
+{
+	uintptr_t word = (uintptr_t)o | owner_tag;
+
+	if (!__atomic_compare_exchange_n(&pg->owner, &word, MALLOC_FIRST, false,
+	    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		return false;
+	page_give_for_chunks(pg, size_class_bitmap_nbytes(pg->chunk.class_no));
+	return true;
+}
+
+/* An available page has no chunk in use. */
+static void
+page_empty(struct owner *o, struct pginfo *pg, bool spare)
+{
+	struct pginfo **root = &o->avail[pg->chunk.class_no];
+
+	if (spare && pg->chunk.nchunks < SPARE_NCHUNKS && *root == pg && pg->chunk.child == NULL)
+		return;
+	pgheap_remove(root, pg);
+	if (!page_release(o, pg))
+		pgheap_insert(root, pg);
+}
+
+void
+chunk_event(struct owner *o, struct pginfo *pg)
+{
+	size_t freed = (size_t)(pg->chunk.started - pg->countdown);
+
+	switch ((enum page_state)pg->chunk.state) {
+	case PAGE_CURRENT:
+		countdown_set(o, pg, COUNTDOWN_NEVER);
+		return;
+	case PAGE_FULL:
+		pg->chunk.state = PAGE_AVAIL;
+		pgheap_insert(&o->avail[pg->chunk.class_no], pg);
+		countdown_set(o, pg, pg->chunk.nchunks - freed);
+		break;
+	case PAGE_AVAIL:
+		ASSERT(pg->countdown == 0);
+		countdown_set(o, pg, 0);
+		break;
+	}
+	if (pg->countdown == 0)
+		page_empty(o, pg, true);
+}
+
+static void
+page_make_current(struct owner *o, struct pginfo *pg)
+{
+	o->page[pg->chunk.class_no] = pg;
+	pg->chunk.state = PAGE_CURRENT;
+	countdown_set(o, pg, COUNTDOWN_NEVER);
+}
+
+/* A page without free chunk is left alone until enough of them come back. */
+static void
+page_sleep(struct owner *o, struct pginfo *pg)
+{
+	slot_clear(o, pg->chunk.class_no);
+	pg->chunk.state = PAGE_FULL;
+	countdown_set(o, pg, size_classes[pg->chunk.class_no].wake);
+}
+
+void *
+chunk_take_slow(struct owner *o, unsigned class_no)
+{
+	struct slot *slot = &o->slots[class_no];
+	void *chunk;
+
+	if (load_relaxed(&o->inbox) != NULL)
+		chunk_drain(o);
+	for (;;) {
+		struct pginfo *pg = o->page[class_no];
+
+		if (pg != NULL) {
+			if (slot_advance(slot, pg, page_address(pg)) && chunk_take(slot, &chunk))
+				return chunk;
+			page_sleep(o, pg);
+		}
+		pg = o->avail[class_no];
+		if (pg != NULL)
+			pgheap_remove(&o->avail[class_no], pg);
+		else
+			pg = owner_adopt(o, class_no);
+		if (pg == NULL)
+			pg = page_new(o, class_no);
+		if (pg == NULL)
+			return NULL;
+		page_make_current(o, pg);
+	}
+}
+
+/* --- pages change hands ------------------------------------------------------------------ */
+
+void
+chunk_unlink(struct owner *o, struct pginfo *pg)
+{
+	if (pg->chunk.state == PAGE_AVAIL)
+		pgheap_remove(&o->avail[pg->chunk.class_no], pg);
+}
+
+void
+chunk_link(struct owner *o, struct pginfo *pg)
+{
+	if (pg->chunk.state == PAGE_AVAIL)
+		pgheap_insert(&o->avail[pg->chunk.class_no], pg);
+}
+
+void
+chunk_retire_all(struct owner *o)
+{
+	for (unsigned c = 0; c < CLASS_COUNT; c++) {
+		struct pginfo *pg = o->page[c];
+		size_t live;
+
+		if (pg == NULL)
+			continue;
+		live = chunk_live(pg);
+		if (live == pg->chunk.nchunks) {
+			page_sleep(o, pg);
+			continue;
+		}
+		slot_clear(o, c);
+		pg->chunk.state = PAGE_AVAIL;
+		countdown_set(o, pg, live);
+		pgheap_insert(&o->avail[c], pg);
+		if (live == 0)
+			page_empty(o, pg, false);
+	}
+}
+
+struct batch {
+	unsigned n;
+	struct pginfo *pages[32];
+};
+
+static void
+find_empty(struct pginfo *pg, void *arg)
+{
+	struct batch *batch = arg;
+
+	if (pg->countdown == 0 && (load_relaxed(&pg->owner) & PGINFO_PENDING) == 0 &&
+	    batch->n < sizeof(batch->pages) / sizeof(batch->pages[0]))
+		batch->pages[batch->n++] = pg;
+}
+
+bool
+chunk_release_empty(struct owner *o)
+{
+	bool any = false;
+
+	for (unsigned c = 0; c < CLASS_COUNT; c++) {
+		struct batch batch = {0, {NULL}};
+
+		pgheap_walk(o->avail[c], find_empty, &batch);
+		for (unsigned i = 0; i < batch.n; i++)
+			page_empty(o, batch.pages[i], false);
+		any |= batch.n != 0;
+	}
+	return any;
+}
+
+/* --- memory of pages partly in use ------------------------------------------------------- */
+
+/* Purges the OS pages of one page of chunks that no chunk in use reaches into. */
+static bool
+page_purge_holes(const struct pginfo *pg)
+{
+	const struct size_class *c = &size_classes[pg->chunk.class_no];
+	char *page = page_address(pg);
+	size_t hole = 0, end;
+	bool any = false;
+
+	for (size_t i = 0; i <= c->nchunks; i++) {
+		bool used = i < c->nchunks &&
+		    (load_relaxed(&pg->bits[i / 64]) & (uint64_t)1 << (i % 64)) == 0;
+
+		if (!used && i < c->nchunks)
+			continue;
+		end = i == c->nchunks ? malloc_pagesize : i * c->size & ~(vm_pagesize - 1);
+		if (hole < end)
+			any |= vm_purge(page + hole, end - hole);
+		hole = round_up((i + 1) * c->size, vm_pagesize);
+	}
+	return any;
+}
+
+static void
+purge_visit(struct pginfo *pg, void *arg)
+{
+	bool *any = arg;
+
+	*any |= page_purge_holes(pg);
+}
+
+bool
+chunk_purge_holes(struct owner *o)
+{
+	bool any = false;
+
+	for (unsigned c = 0; c < CLASS_COUNT; c++) {
+		if (o->page[c] != NULL)
+			any |= page_purge_holes(o->page[c]);
+		pgheap_walk(o->avail[c], purge_visit, &any);
+	}
+	return any;
+}

@@ -1,0 +1,131 @@
+/*
+ * chunk.h: taking and freeing chunks: the two paths that programs spend their time in.
+ *
+ *   page      | chunk 0 | chunk 1 | chunk 2 | ...            | slack |
+ *   bits      word 0: 64 chunks, word 1: the next 64 ...     1 = free
+ *   remote    the same, freed by other threads and not yet collected
+ *
+ * bits is the only truth about a chunk, and is exact at any time: there is no cache of chunks
+ * that are free and still marked in use. The functions with an owner argument may be called by
+ * whoever may touch that owner (owner.h).
+ */
+#ifndef PHK_CHUNK_H
+#define PHK_CHUNK_H
+
+#include "chunk/owner.h"
+#include "diag/fault.h"
+
+enum page_state {
+	PAGE_CURRENT, /* malloc takes chunks from it; frees are not counted towards anything */
+	PAGE_AVAIL,   /* in the heap of pages with free chunks; countdown ends when it is empty */
+	PAGE_FULL,    /* in no list; countdown ends when enough chunks are free to be worth a visit */
+};
+
+/*
+ * Takes the lowest free chunk of the slot's word; false when the word has none.
+ * Cache lines: the slot, the word. No atomic read-modify-write.
+ */
+ALWAYS_INLINE bool
+chunk_take(struct slot *slot, void **chunk)
+{
+	uint64_t word = load_once(slot->word);
+
+	if (UNLIKELY(word == slot->none))
+		return false;
+	store_relaxed(slot->word, word & (word - 1));
+	*chunk = slot->base + lowest_bit(word) * slot->size;
+	return true;
+}
+
+/* The chunk of a page that contains p: *index is its number. False when p is not its start. */
+ALWAYS_INLINE bool
+chunk_index(const struct pginfo *pg, const void *p, size_t *index)
+{
+	uint32_t recip = load_once(&pg->recip);
+	/*
+	 * Multiplying by the reciprocal gives the quotient in the high half, and a low half below
+	 * the reciprocal exactly when there is no remainder (Lemire, Kaser and Kurz, 2019).
+	 */
+	uint64_t product = ((uintptr_t)p & malloc_pagemask) * (uint64_t)recip;
+
+	*index = product >> 32;
+	return (uint32_t)product < recip;
+}
+
+/* What has to be done when countdown has reached 0 or less. */
+NOINLINE void chunk_event(struct owner *o, struct pginfo *pg);
+
+/*
+ * Frees a chunk of the caller's own page; false when anything is out of the ordinary, and
+ * nothing has changed then: chunk_free_slow finds out what.
+ * Cache lines: the entry, the bitmap word. No atomic read-modify-write.
+ */
+ALWAYS_INLINE bool
+chunk_free(struct owner *o, struct pginfo *pg, const void *p)
+{
+	size_t i;
+
+	if (UNLIKELY(load_once(&pg->owner) != (uintptr_t)o))
+		return false;
+	if (UNLIKELY(!chunk_index(pg, p, &i)))
+		return false;
+	uint64_t *at = &pg->bits[i / 64];
+	uint64_t word = load_once(at);
+	/* The bit of the slack behind the last chunk is always 1, so it ends here too. */
+	if (UNLIKELY((word >> (i % 64) & 1) != 0))
+		return false;
+	store_relaxed(at, word | (uint64_t)1 << (i % 64));
+	if (UNLIKELY(--pg->countdown == 0))
+		chunk_event(o, pg);
+	return true;
+}
+
+/* Takes a chunk of the class when its slot has none left. NULL when there is no memory. */
+NOINLINE void *chunk_take_slow(struct owner *o, unsigned class_no);
+
+/* Frees a chunk by any thread, in a page of chunks. */
+enum ptr_fault chunk_free_slow(struct owner *o, struct pginfo *pg, const void *p);
+
+/* Whether p is the start of a chunk in use; the page is one of chunks. */
+enum ptr_fault chunk_verify(const struct pginfo *pg, const void *p);
+/* The chunk around any address in a page of chunks, for messages. */
+void chunk_place(const struct pginfo *pg, const void *p, struct place *place);
+
+ALWAYS_INLINE size_t
+chunk_size(const struct pginfo *pg)
+{
+	return size_classes[pg->chunk.class_no].size;
+}
+
+ALWAYS_INLINE uint64_t *
+chunk_remote(const struct pginfo *pg)
+{
+	return pg->bits + size_classes[pg->chunk.class_no].remote;
+}
+
+/* The bits of word w of a page of this class that stand for no chunk. */
+ALWAYS_INLINE uint64_t
+chunk_none(const struct size_class *c, unsigned w)
+{
+	return w + 1U == c->nwords ? c->last_none : 0;
+}
+
+/* Chunks of the page not free in bits; exact for whoever may touch the owner. */
+size_t chunk_live(const struct pginfo *pg);
+
+/* Collects the frees of other threads. */
+void chunk_drain(struct owner *o);
+/* Gives up the owner's current pages: each becomes available, full, or is released. */
+void chunk_retire_all(struct owner *o);
+/* Takes a page that changes hands out of its owner's heap, or puts it into the new one's. */
+void chunk_unlink(struct owner *o, struct pginfo *pg);
+void chunk_link(struct owner *o, struct pginfo *pg);
+/* Releases all empty pages that are available; true when there were any. */
+bool chunk_release_empty(struct owner *o);
+/* Gives the OS pages back that hold no chunk in use; true when there were any. */
+bool chunk_purge_holes(struct owner *o);
+
+/* Walks every page of chunks and checks C1 to C7; see page_check. */
+size_t chunk_check(void (*complain)(const char *what, const void *where));
+
+#endif

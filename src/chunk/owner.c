@@ -1,0 +1,233 @@
+/*
+ * owner.c: owners come and go with threads; see owner.h. The lists of owners are protected by
+ * LOCK_PARKED, which also stands for the thread of every parked owner.
+ */
+#include "chunk/owner.h"
+
+#include "chunk/chunk.h"
+#include "chunk/pgheap.h"
+#include "os/lock.h"
+#include "os/thread.h"
+#include "page/page_alloc.h"
+
+/* Parked owners looked at for one page, so that the cost of a page is bounded. */
+#define ADOPT_TRIES 8
+/* Turns of other destructors an ending thread's owner waits for. */
+#define EXIT_ROUNDS 1U
+
+uint64_t owner_nothing;
+
+/*
+ * Its slots never have a chunk and no page has it as owner, so both fast paths turn it away.
+ * Complete without any code run: ld.so and constructors of others allocate before ours.
+ */
+struct owner owner_none = {
+	.direct = {[0 ... CLASS_DIRECT_COUNT - 1] = &owner_none.slots[0]},
+	.slots = {[0 ... CLASS_COUNT - 1] = {.word = &owner_nothing}},
+};
+__thread struct owner *owner_self __attribute__((tls_model("initial-exec"))) = &owner_none;
+uintptr_t owner_tag;
+
+static __thread bool exited __attribute__((tls_model("initial-exec")));
+static struct owner *owners;
+static struct owner *parked;
+static unsigned nparked; /* read without the lock as a hint */
+static struct owner *late;
+
+struct owner *
+owner_first(void)
+{
+	return owners;
+}
+
+bool
+owner_exited(void)
+{
+	return exited;
+}
+
+/* Every slot without a chunk, and direct as the options want it. */
+static void
+owner_clear(struct owner *o)
+{
+	for (unsigned c = 0; c < CLASS_COUNT; c++) {
+		o->slots[c].word = &owner_nothing;
+		o->slots[c].size = size_classes[c].size;
+	}
+	for (unsigned i = 0; i < CLASS_DIRECT_COUNT; i++)
+		o->direct[i] = owner_tag != 0 ? &owner_none.slots[0] :
+		    &o->slots[size_class_of(i * 16)];
+}
+
+static void owner_park(void *value);
+
+void
+owner_init(bool careful)
+{
+	owner_tag = careful ? OWNER_CAREFUL : 0;
+	(void)thread_exit_init(owner_park);
+}
+
+/* A new owner in the list of all; NULL when there is no memory. LOCK_PARKED held. */
+static struct owner *
+owner_new(enum owner_state state)
+{
+	struct owner *o = pages_meta_take(sizeof(*o));
+
+	if (o == NULL)
+		return NULL;
+	owner_clear(o);
+	o->state = (int)state;
+	o->next = owners;
+	owners = o;
+	return o;
+}
+
+struct owner *
+owner_attach(void)
+{
+	struct owner *o;
+
+	if (exited)
+		return NULL;
+	lock_take(LOCK_PARKED);
+	o = parked;
+	if (o != NULL) {
+		parked = o->next_parked;
+		store_relaxed(&nparked, nparked - 1);
+		o->exit_rounds = 0;
+		__atomic_store_n(&o->state, OWNER_LIVE, __ATOMIC_SEQ_CST);
+	} else {
+		o = owner_new(OWNER_LIVE);
+	}
+	lock_drop(LOCK_PARKED);
+	if (o == NULL)
+		return NULL;
+	owner_self = o;
+	(void)thread_exit_arm(o);
+	return o;
+}
+
+/* At the end of a thread. */
+static void
+owner_park(void *value)
+{
+	struct owner *o = value;
+
+	if (o->exit_rounds++ < EXIT_ROUNDS && thread_exit_arm(o))
+		return;
+	exited = true;
+	owner_self = &owner_none;
+	lock_take(LOCK_PARKED);
+	/*
+	 * Parked first, drained second: a thread that pushes to the inbox after the drain sees
+	 * that the owner is parked, and collects it.
+	 */
+	__atomic_store_n(&o->state, OWNER_PARKED, __ATOMIC_SEQ_CST);
+	chunk_drain(o);
+	chunk_retire_all(o);
+	chunk_release_empty(o);
+	o->next_parked = parked;
+	parked = o;
+	store_relaxed(&nparked, nparked + 1);
+	lock_drop(LOCK_PARKED);
+}
+
+struct owner *
+owner_late(void)
+{
+	if (late == NULL) {
+		lock_take(LOCK_PARKED);
+		late = owner_new(OWNER_LATE);
+		lock_drop(LOCK_PARKED);
+	}
+	return late;
+}
+
+/* Makes a page of a parked owner the property of another. False when it is pending. */
+static bool
+page_transfer(struct owner *from, struct owner *to, struct pginfo *pg)
+{
+	uintptr_t word = (uintptr_t)from | owner_tag;
+
+	return __atomic_compare_exchange_n(&pg->owner, &word, (uintptr_t)to | owner_tag, false,
+	    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+}
+
+struct pginfo *
+owner_adopt(struct owner *o, unsigned class_no)
+{
+	struct pginfo *pg = NULL;
+	struct owner *from;
+
+	if (LIKELY(load_relaxed(&nparked) == 0) || o->state != OWNER_LIVE)
+		return NULL;
+	lock_take(LOCK_PARKED);
+	from = parked;
+	for (int i = 0; from != NULL && i < ADOPT_TRIES; i++, from = from->next_parked) {
+		if (load_relaxed(&from->inbox) != NULL)
+			chunk_drain(from);
+		pg = from->avail[class_no];
+		if (pg == NULL)
+			continue;
+		chunk_unlink(from, pg);
+		if (page_transfer(from, o, pg))
+			break;
+		chunk_link(from, pg);
+		pg = NULL;
+	}
+	lock_drop(LOCK_PARKED);
+	return pg;
+}
+
+void
+owner_adopt_page(struct owner *from, struct pginfo *pg)
+{
+	struct owner *o = owner_self;
+
+	lock_take(LOCK_PARKED);
+	if (from->state == OWNER_PARKED) {
+		chunk_drain(from);
+		/* The page may have been released by that, or be somebody else's by now. */
+		if (o != &owner_none && load_relaxed(&pg->owner) == ((uintptr_t)from | owner_tag)) {
+			chunk_unlink(from, pg);
+			if (page_transfer(from, o, pg))
+				chunk_link(o, pg);
+			else
+				chunk_link(from, pg);
+		}
+	}
+	lock_drop(LOCK_PARKED);
+}
+
+bool
+owner_trim(struct owner *o)
+{
+	bool any;
+
+	chunk_drain(o);
+	any = chunk_release_empty(o);
+	any |= chunk_purge_holes(o);
+	return any;
+}
+
+bool
+owner_trim_parked(void)
+{
+	bool any = false;
+
+	lock_take(LOCK_PARKED);
+	for (struct owner *o = parked; o != NULL; o = o->next_parked)
+		any |= owner_trim(o);
+	lock_drop(LOCK_PARKED);
+	return any;
+}
+
+void
+owner_after_fork(void)
+{
+	/* The other threads are gone, perhaps in the middle of a change to their owners. */
+	for (struct owner *o = owners; o != NULL; o = o->next)
+		if (o->state == OWNER_LIVE && o != owner_self)
+			o->state = OWNER_LOST;
+}

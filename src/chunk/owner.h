@@ -1,0 +1,113 @@
+/*
+ * owner.h: the thread that may take and free chunks of a page without a lock.
+ *
+ * Everything else asks "who is the owner" through this header. A thread gets an owner at its
+ * first allocation. When the thread ends its owner is parked, with its partly used pages: the
+ * next new thread takes the owner over as it is, and until then any thread may adopt pages of it.
+ *
+ * States and who may touch an owner's fields other than the inbox and the state itself:
+ *   OWNER_LIVE     its thread, without a lock
+ *   OWNER_PARKED   whoever holds LOCK_PARKED
+ *   OWNER_LATE     whoever holds LOCK_LATE: serves threads that are past their end
+ *   OWNER_LOST     nobody: its thread was not copied by fork
+ *
+ * A page changes hands by compare-and-swap of pginfo.owner, from an owner without
+ * PGINFO_PENDING, by whoever may touch that owner. PGINFO_PENDING is set by the thread that
+ * frees remotely and thereby promises to push the page on that owner's inbox; it is cleared by
+ * whoever drains the inbox. So a page that is pending is in exactly one inbox, or about to be,
+ * and neither changes hands nor is released.
+ *
+ * Invariants, walked by chunk_check():
+ *   C1  A page of chunks has the class, reciprocal and count of its size class.
+ *   C2  Bits that stand for no chunk are 1 in bits and 0 in remote.
+ *   C3  No chunk is free both in bits and in remote.
+ *   C4  Chunks of remote that are free imply PGINFO_PENDING (when no thread frees right now).
+ *   C5  A current page is page[class] of its owner; an available one is in its pairing heap,
+ *       exactly once; a full one is in neither.
+ *   C6  For an available page countdown is the number of chunks in use; for a full page
+ *       started - countdown is the number of chunks freed in bits.
+ *   C7  A slot's word is a word of the current page, or the empty word when there is none.
+ */
+#ifndef PHK_OWNER_H
+#define PHK_OWNER_H
+
+#include "chunk/size_class.h"
+#include "page/page.h"
+
+/* What malloc needs to take a chunk: half a cache line, so that none straddles two. */
+struct slot {
+	uint64_t *word;     /* bitmap word that chunks are taken from */
+	uint64_t none;      /* what the word is when no chunk is left in it */
+	char *base;         /* chunk of the word's lowest bit */
+	size_t size;
+};
+
+enum owner_state {
+	OWNER_LIVE,
+	OWNER_PARKED,
+	OWNER_LATE,
+	OWNER_LOST,
+};
+
+struct owner {
+	struct slot *direct[CLASS_DIRECT_COUNT]; /* slot by (size + 15) / 16 */
+	struct slot slots[CLASS_COUNT] ALIGNED(CACHE_LINE);
+	struct pginfo *page[CLASS_COUNT];        /* current */
+	struct pginfo *avail[CLASS_COUNT];       /* lowest page with free chunks: heap roots */
+	uint64_t nfreed[CLASS_COUNT];            /* chunks freed, as far as countdowns were read */
+	struct owner *next;                      /* of all owners ever made */
+	struct owner *next_parked;
+	unsigned exit_rounds;                    /* destructor rounds the ending thread has seen */
+	struct pginfo *inbox ALIGNED(CACHE_LINE); /* atomic: pages with remote frees */
+	int state;                                /* enum owner_state; atomic */
+};
+
+/* The owner of the calling thread; owner_none before its first allocation and after its end. */
+extern __thread struct owner *owner_self __attribute__((tls_model("initial-exec")));
+extern struct owner owner_none;
+/* A bitmap word that never has a free chunk, for slots without a page. */
+extern uint64_t owner_nothing;
+
+/* Or-ed to the owner in page_dir entries to send every free() to the slow path. */
+#define OWNER_CAREFUL 2U
+extern uintptr_t owner_tag;
+
+ALWAYS_INLINE struct owner *
+owner_of_word(uintptr_t word)
+{
+	return (struct owner *)(word & ~(uintptr_t)3);
+}
+
+ALWAYS_INLINE bool
+owner_is(uintptr_t word)
+{
+	return word > MALLOC_FOLLOW;
+}
+
+/* Gives the calling thread an owner. NULL when there is no memory or the thread has ended. */
+struct owner *owner_attach(void);
+/* True when the calling thread is past its end and has no owner any more. */
+bool owner_exited(void);
+/* The owner for such threads, to be used with LOCK_LATE held; NULL when there is no memory. */
+struct owner *owner_late(void);
+
+/* Takes a page of this class with free chunks from a parked owner; NULL when none is found. */
+struct pginfo *owner_adopt(struct owner *o, unsigned class_no);
+/*
+ * After a remote free to a page of a parked owner: makes the page the caller's own, or at least
+ * collects what was freed.
+ */
+void owner_adopt_page(struct owner *parked, struct pginfo *pg);
+
+/* All owners, newest first; LOCK_PARKED held. */
+struct owner *owner_first(void);
+/* Releases what an owner's pages hold free in vain. The caller may touch the owner. */
+bool owner_trim(struct owner *o);
+/* The same for all parked owners. */
+bool owner_trim_parked(void);
+
+/* At start, and in the child of fork, where only the calling thread lives on. */
+void owner_init(bool careful);
+void owner_after_fork(void);
+
+#endif

@@ -1,0 +1,55 @@
+/*
+ * fault.h: every way a pointer can be wrong, and the exact words for it.
+ *
+ * Lower layers return an enum ptr_fault; heap/ reports it, once. The one exception is a chunk
+ * found freed by two threads at once when its owner collects remote frees. Messages are written
+ * without allocating, to standard error, in one call.
+ */
+#ifndef PHK_FAULT_H
+#define PHK_FAULT_H
+
+#include "base/base.h"
+
+enum ptr_fault {
+	PTR_OK,
+	PTR_TOO_LOW,
+	PTR_TOO_HIGH,
+	PTR_WRONG_PAGE,
+	PTR_MODIFIED_PAGE,
+	PTR_MODIFIED_CHUNK,
+	PTR_FREE_CHUNK,
+	PTR_FREE_PAGE,
+	PTR_WRONG_SIZE,
+	PTR_NEVER_CALLED,
+	PTR_FAULT_COUNT,
+};
+
+/* What a wrong pointer points into, as far as it is known. */
+enum place_kind {
+	PLACE_UNKNOWN,
+	PLACE_CHUNK,
+	PLACE_LARGE,
+	PLACE_FREE_RUN,
+};
+struct place {
+	enum place_kind kind;
+	size_t nbytes;   /* of the chunk */
+	size_t npages;   /* of the allocation or free run */
+	uintptr_t start;
+	uintptr_t end;
+};
+
+/* The words for a fault, without program, function and pointer. */
+const char *fault_text(enum ptr_fault fault);
+
+/*
+ * Reports a wrong pointer and aborts. func is the public function that got it; freed_size is the
+ * size given to a sized deallocation, for PTR_WRONG_SIZE only.
+ */
+NORETURN COLD void fault_report(const char *func, enum ptr_fault fault, const void *p,
+    const struct place *place, size_t freed_size);
+
+/* Reports an error of another kind in the same manner and aborts. */
+NORETURN COLD void fault_fatal(const char *func, const char *text);
+
+#endif

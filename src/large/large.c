@@ -1,0 +1,120 @@
+/*
+ * large.c: allocations of whole pages; see large.h. A large allocation belongs to who holds its
+ * pointer; a compare-and-swap of its entry decides between two that free it at once.
+ */
+#include "large/large.h"
+
+#include "os/vm.h"
+#include "page/page_alloc.h"
+
+/* Moving page tables is cheaper than copying from here on. */
+#define MOVE_NPAGES_MIN 16U
+
+uint64_t large_nmalloc;
+uint64_t large_nfree;
+
+static size_t
+pages_for(size_t n)
+{
+	return n == 0 ? 1 : (n - 1) / malloc_pagesize + 1;
+}
+
+void *
+malloc_pages(size_t n, size_t alignment, bool *zero)
+{
+	size_t align = alignment <= malloc_pagesize ? 1 : alignment >> malloc_pageshift;
+	struct pginfo *pg;
+
+	if (n > PTRDIFF_MAX || alignment > PTRDIFF_MAX)
+		return NULL;
+	pg = pages_take(pages_for(n), align, zero);
+	if (pg == NULL)
+		return NULL;
+	pg->large.nbytes = n;
+	__atomic_fetch_add(&large_nmalloc, 1, __ATOMIC_RELAXED);
+	return page_address(pg);
+}
+
+enum ptr_fault
+large_verify(const struct pginfo *pg, const void *p)
+{
+	if (((uintptr_t)p & malloc_pagemask) != 0)
+		return PTR_MODIFIED_PAGE;
+	return load_relaxed(&pg->owner) == MALLOC_FIRST ? PTR_OK : PTR_FREE_PAGE;
+}
+
+enum ptr_fault
+large_free(struct pginfo *pg, const void *p)
+{
+	uintptr_t kind = MALLOC_FIRST;
+	enum ptr_fault fault = large_verify(pg, p);
+	size_t npages = pg->large.npages;
+	bool clean = false;
+
+	if (fault != PTR_OK)
+		return fault;
+	/* Acquire: what other threads did with the pages is over. */
+	if (!__atomic_compare_exchange_n(&pg->owner, &kind, MALLOC_FOLLOW, false,
+	    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		return PTR_FREE_PAGE;
+	__atomic_fetch_add(&large_nfree, 1, __ATOMIC_RELAXED);
+	if (pg->large.moved) {
+		/* A mapping of its own again like its neighbours, so that they count as one. */
+		char *page = page_address(pg);
+
+		clean = vm_renew(page, npages << malloc_pageshift);
+	}
+	if (clean)
+		pages_give_clean(pg, npages);
+	else
+		pages_give(pg, npages);
+	return PTR_OK;
+}
+
+size_t
+large_usable(const struct pginfo *pg)
+{
+	return (size_t)pg->large.npages << malloc_pageshift;
+}
+
+/* A new run that takes the old one's pages over. NULL when the kernel does not do that. */
+static void *
+move_to(struct pginfo *pg, void *p, size_t n)
+{
+	size_t npages = pg->large.npages;
+	bool zero;
+	struct pginfo *to = pages_take(pages_for(n), 1, &zero);
+	char *page;
+
+	if (to == NULL)
+		return NULL;
+	page = page_address(to);
+	if (!vm_move(p, page, npages << malloc_pageshift)) {
+		pages_give_clean(to, to->large.npages);
+		return NULL;
+	}
+	to->large.moved = true;
+	to->large.nbytes = n;
+	store_release(&pg->owner, MALLOC_FOLLOW);
+	/* What the kernel left behind is as new, unless it had been moved there itself. */
+	if (pg->large.moved)
+		(void)vm_renew(p, npages << malloc_pageshift);
+	pages_give_clean(pg, npages);
+	return page;
+}
+
+void *
+large_resize(struct pginfo *pg, void *p, size_t n)
+{
+	size_t npages = pages_for(n), have = pg->large.npages;
+	bool zero;
+
+	if (n > PTRDIFF_MAX)
+		return NULL;
+	if (npages < have)
+		pages_shrink(pg, npages);
+	else if (npages > have && !pages_grow(pg, npages - have, &zero))
+		return have >= MOVE_NPAGES_MIN ? move_to(pg, p, n) : NULL;
+	pg->large.nbytes = n;
+	return p;
+}

@@ -1,0 +1,99 @@
+/*
+ * lock.c: futex locks; see lock.h. States: 0 free, 1 held, 2 held and somebody may sleep.
+ */
+#include "os/lock.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#define SPINS 100
+
+struct lock {
+	int state ALIGNED(CACHE_LINE);
+};
+
+static struct lock locks[LOCK_COUNT];
+static __thread uint8_t held_mask __attribute__((tls_model("initial-exec")));
+
+ALWAYS_INLINE void
+cpu_relax(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+static NOINLINE void
+lock_take_slow(int *state)
+{
+	int saved = errno;
+
+	for (int i = 0; i < SPINS; i++) {
+		int free_state = 0;
+
+		if (load_relaxed(state) == 0 &&
+		    __atomic_compare_exchange_n(state, &free_state, 1, false, __ATOMIC_ACQUIRE,
+		    __ATOMIC_RELAXED))
+			return;
+		cpu_relax();
+	}
+	while (__atomic_exchange_n(state, 2, __ATOMIC_ACQUIRE) != 0)
+		(void)syscall(SYS_futex, state, FUTEX_WAIT_PRIVATE, 2, NULL, NULL, 0);
+	errno = saved;
+}
+
+void
+lock_take(enum lock_rank rank)
+{
+	int *state = &locks[rank].state;
+	int free_state = 0;
+
+	if (PHK_DEBUG) {
+		ASSERT((held_mask >> rank) == 0);
+		held_mask = (uint8_t)(held_mask | 1U << rank);
+	}
+	if (UNLIKELY(!__atomic_compare_exchange_n(state, &free_state, 1, false, __ATOMIC_ACQUIRE,
+	    __ATOMIC_RELAXED)))
+		lock_take_slow(state);
+}
+
+void
+lock_drop(enum lock_rank rank)
+{
+	int *state = &locks[rank].state;
+
+	if (PHK_DEBUG)
+		held_mask = (uint8_t)(held_mask & ~(1U << rank));
+	if (UNLIKELY(__atomic_exchange_n(state, 0, __ATOMIC_RELEASE) == 2)) {
+		int saved = errno;
+
+		(void)syscall(SYS_futex, state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+		errno = saved;
+	}
+}
+
+void
+lock_take_all(void)
+{
+	for (unsigned r = 0; r < LOCK_COUNT; r++)
+		lock_take((enum lock_rank)r);
+}
+
+void
+lock_drop_all(void)
+{
+	for (unsigned r = LOCK_COUNT; r-- > 0;)
+		lock_drop((enum lock_rank)r);
+}
+
+void
+lock_reset_all(void)
+{
+	for (unsigned r = 0; r < LOCK_COUNT; r++)
+		store_relaxed(&locks[r].state, 0);
+	held_mask = 0;
+}

@@ -1,0 +1,28 @@
+/*
+ * lock.h: a small lock on a futex: one word, no initialisation, no allocation.
+ *
+ * The locks of the library and the order they are taken in are the enum lock_rank; a thread never
+ * takes a lock of a lower or equal rank than one it holds (checked in the debug build). fork
+ * takes them all in that order.
+ */
+#ifndef PHK_LOCK_H
+#define PHK_LOCK_H
+
+#include "base/base.h"
+
+enum lock_rank {
+	LOCK_INIT,   /* start of the heap, once */
+	LOCK_LATE,   /* the owner that serves threads past their end */
+	LOCK_PARKED, /* the list of owners, and all of an owner that has no thread */
+	LOCK_PAGE,   /* page_dir entries of free runs, the run tree, the metadata pool, arenas */
+	LOCK_COUNT,
+};
+
+void lock_take(enum lock_rank rank);
+void lock_drop(enum lock_rank rank);
+/* In the child of fork: the locks are as at start, whoever held them. */
+void lock_reset_all(void);
+void lock_take_all(void);
+void lock_drop_all(void);
+
+#endif

@@ -1,0 +1,34 @@
+/*
+ * thread.c: pthread keys and fork handlers; see thread.h. State: one key, set once at start.
+ */
+#include "os/thread.h"
+
+#include <errno.h>
+#include <pthread.h>
+
+static pthread_key_t key;
+static bool have_key;
+
+bool
+thread_exit_init(void (*at_exit)(void *))
+{
+	have_key = pthread_key_create(&key, at_exit) == 0;
+	return have_key;
+}
+
+bool
+thread_exit_arm(void *value)
+{
+	int saved = errno;
+	bool done = have_key && pthread_setspecific(key, value) == 0;
+
+	errno = saved;
+	return done;
+}
+
+void
+thread_fork_init(void (*prepare)(void), void (*parent)(void), void (*child)(void))
+{
+	/* Fails only for lack of memory at start; then fork is as safe as without handlers. */
+	(void)pthread_atfork(prepare, parent, child);
+}

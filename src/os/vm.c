@@ -1,0 +1,175 @@
+/*
+ * vm.c: mmap, mprotect, madvise, mremap; see vm.h. No other file calls them.
+ */
+#include "os/vm.h"
+
+#include <errno.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+size_t vm_pagesize = 4096;
+unsigned long vm_fail_countdown;
+bool vm_fail_all;
+unsigned long vm_calls;
+
+/* True when a test wants this call to fail. */
+static bool
+injected(void)
+{
+	__atomic_fetch_add(&vm_calls, 1, __ATOMIC_RELAXED);
+	if (LIKELY(load_relaxed(&vm_fail_countdown) == 0))
+		return false;
+	if (__atomic_sub_fetch(&vm_fail_countdown, 1, __ATOMIC_RELAXED) != 0)
+		return false;
+	if (vm_fail_all)
+		store_relaxed(&vm_fail_countdown, 1);
+	return true;
+}
+
+void
+vm_init(void)
+{
+	long n = sysconf(_SC_PAGESIZE);
+
+	if (n > 0)
+		vm_pagesize = (size_t)n;
+}
+
+void *
+vm_reserve(size_t nbytes, size_t alignment)
+{
+	int saved = errno;
+	size_t slack = alignment > vm_pagesize ? alignment : 0;
+	char *base;
+
+	if (injected() || nbytes > PTRDIFF_MAX - slack)
+		return NULL;
+	base = mmap(NULL, nbytes + slack, PROT_NONE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	errno = saved;
+	if (base == MAP_FAILED)
+		return NULL;
+	if (slack != 0) {
+		char *aligned = (char *)round_up((uintptr_t)base, alignment);
+		size_t head = (size_t)(aligned - base);
+
+		if (head != 0)
+			vm_unreserve(base, head);
+		if (slack != head)
+			vm_unreserve(aligned + nbytes, slack - head);
+		base = aligned;
+	}
+	return base;
+}
+
+bool
+vm_unreserve(void *base, size_t nbytes)
+{
+	int saved = errno;
+	bool done = !injected() && munmap(base, nbytes) == 0;
+
+	errno = saved;
+	return done;
+}
+
+bool
+vm_commit(void *base, size_t nbytes)
+{
+	int saved = errno;
+	bool done = !injected() && mprotect(base, nbytes, PROT_READ | PROT_WRITE) == 0;
+
+	errno = saved;
+	return done;
+}
+
+bool
+vm_decommit(void *base, size_t nbytes)
+{
+	int saved = errno;
+	bool done = !injected() && mmap(base, nbytes, PROT_NONE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == base;
+
+	errno = saved;
+	return done;
+}
+
+bool
+vm_purge(void *base, size_t nbytes)
+{
+	int saved = errno;
+	bool done = !injected() && madvise(base, nbytes, MADV_DONTNEED) == 0;
+
+	errno = saved;
+	return done;
+}
+
+bool
+vm_move(void *from, void *to, size_t nbytes)
+{
+	int saved = errno;
+	bool done = !injected() && mremap(from, nbytes, nbytes,
+	    MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to) == to;
+
+	errno = saved;
+	return done;
+}
+
+bool
+vm_renew(void *base, size_t nbytes)
+{
+	int saved = errno;
+	bool done = !injected() && mmap(base, nbytes, PROT_READ | PROT_WRITE,
+	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == base;
+
+	errno = saved;
+	return done;
+}
+
+void
+vm_huge(void *base, size_t nbytes)
+{
+	int saved = errno;
+
+	if (!injected())
+		(void)madvise(base, nbytes, MADV_HUGEPAGE);
+	errno = saved;
+}
+
+void
+vm_populate(void *base, size_t nbytes)
+{
+	int saved = errno;
+
+	if (!injected())
+		(void)madvise(base, nbytes, MADV_POPULATE_WRITE);
+	errno = saved;
+}
+
+bool
+vm_seal(void *base, size_t nbytes)
+{
+	int saved = errno;
+	bool done = !injected() && mprotect(base, nbytes, PROT_READ) == 0;
+
+	errno = saved;
+	return done;
+}
+
+size_t
+vm_limit(void)
+{
+	int saved = errno;
+	struct rlimit r;
+	int rc = getrlimit(RLIMIT_AS, &r);
+
+	errno = saved;
+	return rc != 0 || r.rlim_cur == RLIM_INFINITY ? SIZE_MAX : (size_t)r.rlim_cur;
+}

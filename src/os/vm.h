@@ -1,0 +1,50 @@
+/*
+ * vm.h: the only place that asks the kernel for address space or gives it back.
+ *
+ * Every function returns false or NULL when the kernel says no, leaves errno as it was, and never
+ * ends the process. Addresses and sizes are multiples of the OS page. Thread-safe; no state but
+ * the OS page size and the fault injection counter.
+ */
+#ifndef PHK_VM_H
+#define PHK_VM_H
+
+#include "base/base.h"
+
+/* The kernel's page size in bytes, read at start. */
+extern size_t vm_pagesize;
+
+/*
+ * Fault injection for tests: when not 0, the call that counts it down to 0 fails, and with
+ * vm_fail_all every later one too. vm_calls counts all calls.
+ */
+extern unsigned long vm_fail_countdown;
+extern bool vm_fail_all;
+extern unsigned long vm_calls;
+
+void vm_init(void);
+
+/* Address space that cannot be touched and is charged to nobody; aligned to a power of two. */
+void *vm_reserve(size_t nbytes, size_t alignment);
+/* Gives a reservation, or part of one, up for good. */
+bool vm_unreserve(void *base, size_t nbytes);
+/* Makes part of a reservation readable and writable. Its bytes are zero. */
+bool vm_commit(void *base, size_t nbytes);
+/* Takes part of a reservation back to untouchable, and its memory and charge with it. */
+bool vm_decommit(void *base, size_t nbytes);
+/* Gives the memory back to the kernel; the range stays usable and reads as zero. */
+bool vm_purge(void *base, size_t nbytes);
+/* Moves the pages of one committed range to another; the old range reads as zero after it. */
+bool vm_move(void *from, void *to, size_t nbytes);
+/* Replaces what is mapped in a committed range by new zero pages. */
+bool vm_renew(void *base, size_t nbytes);
+/* Asks for huge pages in the range; only ever a hint. */
+void vm_huge(void *base, size_t nbytes);
+/* Brings the pages in now in one step instead of a fault each; only ever a hint. */
+void vm_populate(void *base, size_t nbytes);
+/* Makes a range read-only for good. */
+bool vm_seal(void *base, size_t nbytes);
+
+/* The limit on address space in bytes, or SIZE_MAX when there is none. */
+size_t vm_limit(void);
+
+#endif

@@ -1,0 +1,62 @@
+/*
+ * page_alloc.h: runs of pages, taken and given back: the lowest run that is long enough.
+ *
+ * Thread-safe: these functions take the page lock themselves, and ask the kernel for nothing
+ * while they hold it except more committed memory. Pages are never read or written here.
+ */
+#ifndef PHK_PAGE_ALLOC_H
+#define PHK_PAGE_ALLOC_H
+
+#include "page/page.h"
+
+/* Figures of the page layer, in pages unless said otherwise; read them under the page lock. */
+struct page_layer {
+	size_t nfree;     /* in free runs */
+	size_t ndirty;    /* in free runs, and perhaps still backed by memory */
+	size_t nused;     /* large and pages of chunks */
+	size_t npurged;   /* ever given back to the kernel */
+	size_t nlarge;    /* large allocations */
+	size_t large_npages;
+};
+extern struct page_layer page_layer;
+
+/*
+ * Takes npages whose first page is a multiple of align pages. The entry of the first is
+ * MALLOC_FIRST with large.npages set, of the others MALLOC_FOLLOW. *zero tells whether every byte
+ * is known to be zero. NULL when the kernel gives no more.
+ */
+struct pginfo *pages_take(size_t npages, size_t align, bool *zero);
+/* Gives a run back: n entries from first, which is MALLOC_FIRST. */
+void pages_give(struct pginfo *first, size_t npages);
+/* The same for pages that were taken and never written, or are zero again. */
+void pages_give_clean(struct pginfo *first, size_t npages);
+/* Makes a large run longer in place by the start of the free run behind it. */
+bool pages_grow(struct pginfo *first, size_t more, bool *zero);
+/* Makes a large run shorter in place. */
+void pages_shrink(struct pginfo *first, size_t npages);
+/* Gives the memory of all free runs back to the kernel; true when there was any. */
+bool pages_trim(void);
+
+/*
+ * A page for chunks with nbytes of zeroed metadata, in one step: MALLOC_FIRST until the caller
+ * makes it its own. NULL when there is no memory. And back: the entry is MALLOC_FIRST again, and
+ * its bits are the metadata.
+ */
+struct pginfo *page_take_for_chunks(size_t nbytes, void **meta);
+void page_give_for_chunks(struct pginfo *pg, size_t nbytes);
+
+/* Metadata with the page lock taken here; see meta_take. */
+void *pages_meta_take(size_t nbytes);
+void pages_meta_give(void *p, size_t nbytes);
+
+/* The tree of free runs, for page_check; page lock held. */
+struct pgfree_tree;
+const struct pgfree_tree *page_tree(void);
+
+/*
+ * Walks every arena and the run tree and checks P1 to P6. Returns the number of broken
+ * invariants, each said to complain.
+ */
+size_t page_check(void (*complain)(const char *what, const void *where));
+
+#endif
