@@ -46,6 +46,16 @@ def parse_peer(spec):
     return Allocator(name, path, (e.split("=", 1) for e in env), "as given")
 
 
+def is_bound(allocator, programs):
+    """Whether malloc of a program is this library's: to be mapped is not enough, a
+    library whose symbols do not match what programs ask for would pass for the libc's.
+    """
+    env = dict(os.environ, LD_PRELOAD=allocator.path, BENCH_EXPECT=allocator.path,
+               **allocator.env)
+    done = subprocess.run([programs + "/tiny", "1000"], env=env, capture_output=True, text=True)
+    return done.returncode == 0, done.stderr.strip().split("\n")[-1]
+
+
 def find(subject_path, peers, only):
     """The allocators that are here, and a line about each that is not."""
     found, missing = [], []

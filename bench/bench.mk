@@ -6,7 +6,7 @@
 B ?= build
 SO ?= $(B)/libphkmalloc.so
 BENCH_OUT ?= $(B)/bench/out
-BENCH_CFLAGS = $(if $(CFLAGS),$(CFLAGS),-std=c17 -O2) -fno-builtin-malloc \
+BENCH_CFLAGS = -std=c17 $(or $(CFLAGS),-O2) $(WARNINGS) -fno-builtin-malloc \
 	-fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free -pthread
 BENCH_PROGRAMS := $(patsubst bench/%.c,$(B)/bench/%,\
 	$(filter-out bench/launch.c,$(wildcard bench/*.c)))

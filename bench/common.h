@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -146,6 +147,28 @@ block_free(void *p)
 	if (p != NULL && block_size(p) - 1 >= (size_t)1 << 40)
 		bench_die("a live block was overwritten");
 	free(p);
+}
+
+/*
+ * With BENCH_EXPECT set to a library, end at once if malloc is not bound to it.
+ * The file is compared, not the name, since the loader may see it by another path.
+ */
+__attribute__((constructor)) static void
+bench_check_bound(void)
+{
+	const char *expected = getenv("BENCH_EXPECT");
+	struct stat want, got;
+	Dl_info from;
+
+	if (expected == NULL)
+		return;
+	if (dladdr((void *)(uintptr_t)malloc, &from) == 0)
+		bench_die("cannot tell where malloc is");
+	if (stat(expected, &want) == 0 && stat(from.dli_fname, &got) == 0
+	    && want.st_ino == got.st_ino && want.st_dev == got.st_dev)
+		return;
+	fprintf(stderr, "bench: malloc is bound to %s\n", from.dli_fname);
+	exit(99);
 }
 
 static inline double

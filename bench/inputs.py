@@ -82,18 +82,21 @@ def mixed_bin(path):
 
 
 def puzzle_smt2(path):
-    """A pigeon hole and a system of bit vectors: search, clauses, many terms."""
+    """A system of equations and inequalities over bit vectors: search, clauses, terms."""
     rng = random.Random(5)
     with open(path, "w") as f:
         f.write("(set-logic QF_BV)\n")
-        for i in range(24):
+        for i in range(150):
             f.write("(declare-const x%d (_ BitVec 16))\n" % i)
-        for i in range(60):
-            a, b, c = rng.sample(range(24), 3)
-            f.write("(assert (bvult (bvadd (bvmul x%d #x%04x) x%d) (bvor x%d #x%04x)))\n"
-                    % (a, rng.randrange(3, 999), b, c, rng.randrange(1 << 15, 1 << 16)))
-        for i in range(23):
-            f.write("(assert (not (= x%d x%d)))\n" % (i, i + 1))
+        for i in range(300):
+            a, b, c = rng.sample(range(150), 3)
+            if i % 4 == 0:
+                form = "(= (bvxor (bvmul x%d x%d) (bvadd x%d #x%04x)) (bvor x%d #x%04x))"
+                values = (a, b, c, rng.randrange(3, 9999), a, rng.randrange(1 << 12))
+            else:
+                form = "(bvult (bvadd (bvmul x%d #x%04x) x%d) (bvor x%d #x%04x))"
+                values = (a, rng.randrange(3, 999), b, c, rng.randrange(1 << 15, 1 << 16))
+            f.write("(assert %s)\n" % (form % values))
         f.write("(check-sat)\n")
 
 
@@ -121,7 +124,7 @@ def repo_git(path):
     files = [[" ".join(rng.choices(lexicon, k=9)) for _ in range(rng.randint(20, 300))]
              for _ in range(150)]
     stream = []
-    for commit in range(1200):
+    for commit in range(600):
         stream.append("commit refs/heads/main\ncommitter A <a@example.org> %d +0000\n"
                       "data <<E\nstep %d\nE\n" % (1000000000 + commit * 3600, commit))
         for i in range(150) if commit == 0 else rng.sample(range(150), 6):

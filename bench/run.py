@@ -120,7 +120,8 @@ class Runner:
         command = [self.places["bin"] + "/launch", report, allocator.path,
                    str(self.options.timeout)] + ([curve] if workload.curve else [])
         command += ["--"] + workload.command(self.options.scale, self.places)
-        env = {**CLEAN, "BENCH_IDLE": str(self.options.idle), **workload.env, **allocator.env}
+        env = {**CLEAN, "BENCH_IDLE": str(self.options.idle),
+               "BENCH_EXPECT": allocator.path, **workload.env, **allocator.env}
         for path in (report, output):
             open(path, "w").close()
         stdin = workload.stdin.format(**self.places) if workload.stdin else os.devnull
@@ -234,6 +235,11 @@ def main():
     missing += ["%s: package %s is not installed" % (w.name, w.package)
                 for w in chosen if not w.here()]
     chosen = [w for w in chosen if w.here()]
+    for a in list(found):
+        bound, why = allocators.is_bound(a, options.bin)
+        if not bound:
+            missing.append("%s does not take over malloc: %s" % (a.name, why))
+            found.remove(a)
     for line in missing:
         print("bench: skipped: " + line, file=sys.stderr)
     if options.baseline not in [a.name for a in found] or not chosen:
