@@ -243,17 +243,17 @@ purge_down_to(size_t keep)
 
 	while (page_layer.ndirty > keep) {
 		struct pginfo *run = highest_dirty(tree.root);
-		struct pginfo *first;
-		size_t npages, n;
+		struct pginfo *first = run;
+		size_t npages, n, half, excess = page_layer.ndirty - keep;
 
 		ASSERT(run != NULL);
 		npages = run->free.npages;
-		first = run;
 		/* Only as much of the end of a long run as has to go. */
-		while ((n = dirty_count(first, npages)) > page_layer.ndirty - keep && npages > 1) {
-			first += npages / 2;
-			npages -= npages / 2;
+		while ((half = npages / 2) != 0 && dirty_count(first + half, npages - half) >= excess) {
+			first += half;
+			npages -= half;
 		}
+		n = dirty_count(first, npages);
 		run_remove(run);
 		if (first != run)
 			run_insert(run, (size_t)(first - run));
