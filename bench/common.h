@@ -247,6 +247,7 @@ bench_print_rss_after(size_t live)
 	bench_print("rss_idle", bench_rss());
 	bench_trim();
 	bench_print("rss_trim", bench_rss());
+	bench_sleep_ms(200);		/* so that a curve of memory shows it too */
 }
 
 /* Zeroed memory that is not the allocator's, for a program's own large tables. */

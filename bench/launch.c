@@ -72,7 +72,8 @@ take_sample(pid_t pid, double since)
 	unsigned pages;
 
 	if (samples == SAMPLES_MAX || read_proc(pid, "statm", text, sizeof(text)) <= 0
-	    || sscanf(text, "%*u %u", &pages) != 1)
+	    || sscanf(text, "%*u %u", &pages) != 1
+	    || pages == 0)		/* it has ended, but was not yet waited for */
 		return;
 	sample[samples].seconds = (float)(now() - since);
 	sample[samples++].pages = pages;

@@ -23,15 +23,17 @@ def overview(figures):
     columns = [("CPU", "cpu"), ("wall", "wall"), ("peak RSS", "peak_rss"),
                ("RSS after the peak", "rss_end"), ("idle", "rss_idle"),
                ("trimmed", "rss_trim"), ("minor faults", "minflt")]
-    columns = [(title, m) for title, m in columns if figures.measured(m)]
+    columns = [(title, m) for title, m in columns if figures.common(m)]
+    over = [str(len(figures.common(m))) + " of %d" % len(figures.measured(m))
+            for _, m in columns]
     rows = []
     for a in figures.allocators:
         cells = []
         for _, metric in columns:
-            value, known, of = figures.overall(a, metric)
-            cells.append(number(value) + ("" if known == of else " (%d of %d)" % (known, of)))
+            cells.append(number(figures.overall(a, metric)))
         failed = sum(r["allocator"] == a for r in figures.failures())
         rows.append([a] + cells + [str(failed)])
+    rows.append(["*workloads all have*"] + over + [""])
     return table(["allocator"] + [t for t, _ in columns] + ["failed runs"], rows)
 
 
@@ -50,15 +52,15 @@ def per_workload(figures, metric, show):
                 cell += " (%s)" % show(figures.median(w, a, metric))
             cells.append(cell)
         rows.append([w] + cells)
-    last = [number(figures.overall(a, metric)[0]) for a in figures.allocators]
+    last = [number(figures.overall(a, metric)) for a in figures.allocators]
     return table(["workload"] + figures.allocators, rows + [["*geometric mean*"] + last])
 
 
 def against_peers(figures, metric, limit, what):
     """The subject against the best single peer overall, and where it loses."""
-    known = [(figures.overall(a, metric)[0], a) for a in figures.peers(metric)]
+    known = [(figures.overall(a, metric), a) for a in figures.peers(metric)]
     known = [k for k in known if k[0] is not None]
-    mine = figures.overall(figures.subject, metric)[0]
+    mine = figures.overall(figures.subject, metric)
     if not known or mine is None:
         return ""
     value, peer = min(known)
@@ -109,7 +111,7 @@ def summary(figures, about):
                          + (" (%s)" % a["env"] if a["env"] else "")
                          for a in about["allocators"])
     parts = [
-        "%s. %s: %d rounds, %d workloads, one run of each under each allocator a round.\n"
+        "%s. %s: %d round(s), %d workloads, one run of each under each allocator a round.\n"
         % (about["machine"], about["date"], figures.rounds, len(figures.workloads)),
         "Allocators: %s. Repeat with `%s`.\n" % (versions, about["command"]),
         "Ratios to %s (lower is better): medians over the rounds, each ratio of two runs of "

@@ -87,12 +87,14 @@ class Results:
         return [w for w in workloads or self.workloads
                 if any(self.values(w, a, metric) for a in self.allocators)]
 
-    def overall(self, allocator, metric, workloads=None):
-        """Geometric mean, and on how many of the workloads measured it rests."""
-        all_of_them = self.measured(metric, workloads)
-        ratios = [self.ratio(w, allocator, metric) for w in all_of_them]
-        known = [r for r in ratios if r is not None]
-        return geomean(known), len(known), len(all_of_them)
+    def common(self, metric):
+        """The workloads on which every allocator has this figure: only over these
+        are geometric means of one allocator comparable with another's."""
+        return [w for w in self.measured(metric)
+                if all(self.ratio(w, a, metric) is not None for a in self.allocators)]
+
+    def overall(self, allocator, metric):
+        return geomean([self.ratio(w, allocator, metric) for w in self.common(metric)])
 
     def peers(self, metric):
         """Who the subject is held against: for memory not the baseline libc."""

@@ -22,6 +22,7 @@ sys.dont_write_bytecode = True
 import allocators
 import inputs
 import markdown
+import page
 import results
 import servers
 import workloads
@@ -44,7 +45,7 @@ def arguments():
     p.add_argument("--out", default="build/bench/out", help="where results go")
     p.add_argument("--scale", type=float, default=1.0, help="times the operations")
     p.add_argument("--idle", type=int, default=2, help="seconds before rss_idle (2)")
-    p.add_argument("--timeout", type=int, default=120, help="seconds for one run")
+    p.add_argument("--timeout", type=int, default=60, help="seconds for one run (60)")
     p.add_argument("--list", action="store_true", help="name the workloads and allocators")
     p.add_argument("--setup", action="store_true", help="install what is missing (root)")
     p.add_argument("--report", action="store_true", help="run nothing: show --out again")
@@ -210,9 +211,11 @@ def write_reports(options):
     text = markdown.summary(figures, about)
     with open(os.path.join(options.out, "summary.md"), "w") as f:
         f.write(text)
+    with open(os.path.join(options.out, "index.html"), "w") as f:
+        f.write(page.render(figures, about, options.out))
     print("\n" + text)
     print("results: " + ", ".join(os.path.join(options.out, n) for n in
-                                  ("results.csv", "summary.md")))
+                                  ("results.csv", "summary.md", "index.html")))
     if options.update_doc:
         markdown.put_section(options.update_doc, "benchmarks", text)
     return figures
