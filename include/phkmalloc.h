@@ -29,6 +29,21 @@ void *recallocarray(void *ptr, size_t old_count, size_t count, size_t size);
 void freezero(void *ptr, size_t size);
 
 /*
+ * OpenBSD: memory for secrets: left out of core dumps, cleared when it is freed, on pages of its
+ * own. realloc keeps it so. NULL and ENOMEM when there is no memory.
+ */
+void *malloc_conceal(size_t size);
+void *calloc_conceal(size_t count, size_t size);
+
+/*
+ * A program may define these. malloc_options holds letters as in the environment variable
+ * MALLOC_OPTIONS, which wins over it. malloc_message is called with each message, a line or
+ * more, instead of it being written to standard error; it must not allocate.
+ */
+extern const char *malloc_options;
+void malloc_message(const char *text, size_t size);
+
+/*
  * Walks the whole heap and checks every invariant of its bookkeeping. Returns the number of
  * broken ones, 0 for a heap that is whole, and describes each on standard error. What other
  * threads change meanwhile is left out.

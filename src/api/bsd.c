@@ -71,6 +71,26 @@ freezero(void *p, size_t n)
 	ifree(p, "freezero");
 }
 
+EXPORT void *
+malloc_conceal(size_t n)
+{
+	void *p = iconceal(n, false);
+
+	return p != NULL ? p : api_no_memory();
+}
+
+EXPORT void *
+calloc_conceal(size_t count, size_t size)
+{
+	size_t n;
+	void *p;
+
+	if (__builtin_mul_overflow(count, size, &n))
+		return api_no_memory();
+	p = iconceal(n, true);
+	return p != NULL ? p : api_no_memory();
+}
+
 EXPORT size_t
 phkmalloc_check(void)
 {

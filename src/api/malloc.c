@@ -6,6 +6,7 @@
  */
 #include "api/api.h"
 #include "chunk/chunk.h"
+#include "conf/conf.h"
 #include "heap/heap.h"
 #include "phkmalloc.h"
 
@@ -16,6 +17,8 @@
 void *
 api_no_memory(void)
 {
+	if (opt.xmalloc)
+		fault_fatal("malloc", "out of memory");
 	errno = ENOMEM;
 	return NULL;
 }
@@ -25,7 +28,9 @@ malloc_slow(size_t n)
 {
 	void *p = imalloc(n);
 
-	return LIKELY(p != NULL) ? p : api_no_memory();
+	if (LIKELY(p != NULL))
+		return p;
+	return n == 0 && opt.zero_is_null ? NULL : api_no_memory();
 }
 
 /*
@@ -67,7 +72,9 @@ calloc(size_t count, size_t size)
 	if (LIKELY(n <= CLASS_DIRECT_MAX) && LIKELY(chunk_take(owner_self->direct[(n + 15) / 16], &p)))
 		return memset(p, 0, n);
 	p = icalloc(n);
-	return LIKELY(p != NULL) ? p : api_no_memory();
+	if (LIKELY(p != NULL))
+		return p;
+	return n == 0 && opt.zero_is_null ? NULL : api_no_memory();
 }
 
 void *

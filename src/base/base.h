@@ -19,6 +19,12 @@
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define CACHE_LINE 64
+/* What is sealed read-only fills OS pages of its own, of the largest kind the machine has. */
+#ifdef __x86_64__
+#define SEAL_NBYTES 4096
+#else
+#define SEAL_NBYTES 65536
+#endif
 #define ALIGNED(n) __attribute__((aligned(n)))
 
 /* Ends the process on a broken invariant of the library itself; never used for a user's mistake. */

@@ -11,7 +11,7 @@
 
 struct fmt {
 	size_t len;
-	char text[1000];
+	char text[4000];
 };
 
 void fmt_char(struct fmt *f, char c);

@@ -77,7 +77,8 @@ page_new(struct owner *o, unsigned class_no)
 {
 	const struct size_class *c = &size_classes[class_no];
 	uint64_t *bits;
-	struct pginfo *pg = page_take_for_chunks(size_class_bitmap_nbytes(class_no), (void **)&bits);
+	struct pginfo *pg = page_take_for_chunks(
+	    size_class_meta_nbytes(class_no, owner_tag != 0), (void **)&bits);
 
 	if (pg == NULL)
 		return NULL;
@@ -103,7 +104,8 @@ page_release(struct owner *o, struct pginfo *pg)
 	if (!__atomic_compare_exchange_n(&pg->owner, &word, MALLOC_FIRST, false,
 	    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		return false;
-	page_give_for_chunks(pg, size_class_bitmap_nbytes(pg->chunk.class_no));
+	page_give_for_chunks(pg, size_class_meta_nbytes(pg->chunk.class_no,
+	    owner_tag != 0));
 	return true;
 }
 
@@ -187,6 +189,30 @@ chunk_take_slow(struct owner *o, unsigned class_no)
 			return NULL;
 		page_make_current(o, pg);
 	}
+}
+
+void *
+chunk_take_random(struct owner *o, unsigned class_no, uint64_t random)
+{
+	const struct size_class *c = &size_classes[class_no];
+	const struct pginfo *pg;
+	unsigned w = (unsigned)(random >> 32) % c->nwords, turn = random % 64;
+	void *p = chunk_take_slow(o, class_no);
+	uint64_t word;
+	size_t i;
+
+	if (p == NULL)
+		return NULL;
+	/* The page is one with room now, so put back what was taken and choose. */
+	pg = o->page[class_no];
+	(void)chunk_index(pg, p, &i);
+	store_relaxed(&pg->bits[i / 64], pg->bits[i / 64] | (uint64_t)1 << (i % 64));
+	while ((word = pg->bits[w] & ~chunk_none(c, w)) == 0)
+		w = (w + 1U) % c->nwords;
+	word = word >> turn | (turn == 0 ? 0 : word << (64 - turn));
+	i = (lowest_bit(word) + turn) % 64;
+	store_relaxed(&pg->bits[w], pg->bits[w] & ~((uint64_t)1 << i));
+	return page_address(pg) + (w * 64 + i) * c->size;
 }
 
 /* --- pages change hands ------------------------------------------------------------------ */

@@ -83,6 +83,9 @@ chunk_free(struct owner *o, struct pginfo *pg, const void *p)
 /* Takes a chunk of the class when its slot has none left. NULL when there is no memory. */
 NOINLINE void *chunk_take_slow(struct owner *o, unsigned class_no);
 
+/* Takes any free chunk of the class's current page, chosen by random bits. */
+void *chunk_take_random(struct owner *o, unsigned class_no, uint64_t random);
+
 /* Frees a chunk by any thread, in a page of chunks. */
 enum ptr_fault chunk_free_slow(struct owner *o, struct pginfo *pg, const void *p);
 
@@ -101,6 +104,13 @@ ALWAYS_INLINE uint64_t *
 chunk_remote(const struct pginfo *pg)
 {
 	return pg->bits + size_classes[pg->chunk.class_no].remote;
+}
+
+/* The notes of a page, CHUNK_NOTE_NBYTES each, behind the bitmaps; only with careful owners. */
+ALWAYS_INLINE void *
+chunk_notes(const struct pginfo *pg)
+{
+	return (char *)pg->bits + size_class_meta_nbytes(pg->chunk.class_no, false);
 }
 
 /* The bits of word w of a page of this class that stand for no chunk. */

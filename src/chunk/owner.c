@@ -6,6 +6,7 @@
 
 #include "chunk/chunk.h"
 #include "chunk/pgheap.h"
+#include "os/env.h"
 #include "os/lock.h"
 #include "os/thread.h"
 #include "page/page_alloc.h"
@@ -103,6 +104,7 @@ owner_attach(void)
 	lock_drop(LOCK_PARKED);
 	if (o == NULL)
 		return NULL;
+	o->thread = env_thread();
 	owner_self = o;
 	(void)thread_exit_arm(o);
 	return o;

@@ -57,6 +57,8 @@ struct owner {
 	uint64_t nfreed[CLASS_COUNT];            /* chunks freed, as far as countdowns were read */
 	struct owner *next;                      /* of all owners ever made */
 	struct owner *next_parked;
+	int64_t sample_left;                     /* allocations until one is sampled */
+	int thread;                              /* the kernel's number of its thread */
 	unsigned exit_rounds;                    /* destructor rounds the ending thread has seen */
 	struct pginfo *inbox ALIGNED(CACHE_LINE); /* atomic: pages with remote frees */
 	int state;                                /* enum owner_state; atomic */

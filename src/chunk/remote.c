@@ -109,18 +109,19 @@ chunk_place(const struct pginfo *pg, const void *p, struct place *place)
 	place->nbytes = size;
 	place->start = page + i * size;
 	place->end = place->start + size;
+	place->thread = owner_of_word(load_relaxed(&pg->owner))->thread;
 }
 
 /* A chunk freed by its owner and by another thread in the same moment. */
-NORETURN static COLD void
+static COLD void
 freed_twice(const struct pginfo *pg, unsigned w, uint64_t twice)
 {
 	size_t i = w * 64U + lowest_bit(twice);
 	const char *p = page_address(pg) + i * chunk_size(pg);
-	struct place place;
+	struct place place = {.kind = PLACE_UNKNOWN};
 
 	chunk_place(pg, p, &place);
-	fault_report("free", PTR_FREE_CHUNK, p, &place, 0);
+	fault_report("free", PTR_FREE_CHUNK, p, &place);
 }
 
 static void
@@ -138,8 +139,10 @@ page_collect(struct owner *o, struct pginfo *pg)
 			continue;
 		/* Acquire: what the freeing thread did to the chunk is over. */
 		freed = __atomic_exchange_n(&remote[w], 0, __ATOMIC_ACQ_REL);
-		if (UNLIKELY((pg->bits[w] & freed) != 0))
+		if (UNLIKELY((pg->bits[w] & freed) != 0)) {
 			freed_twice(pg, w, pg->bits[w] & freed);
+			freed &= ~pg->bits[w];
+		}
 		store_relaxed(&pg->bits[w], pg->bits[w] | freed);
 		n += __builtin_popcountll(freed);
 	}

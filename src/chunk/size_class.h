@@ -53,7 +53,8 @@ size_class_of(size_t n)
 /* The class for n bytes at a multiple of alignment, or CLASS_NONE when only pages will do. */
 unsigned size_class_aligned(size_t n, size_t alignment);
 
-/* Bytes of metadata for the two bitmaps of a page of this class. */
-size_t size_class_bitmap_nbytes(unsigned class_no);
+/* Bytes of metadata for a page of this class: two bitmaps, and with notes a note a chunk. */
+#define CHUNK_NOTE_NBYTES 16U
+size_t size_class_meta_nbytes(unsigned class_no, bool notes);
 
 #endif

@@ -1,19 +1,48 @@
 /*
- * conf.h: the options of the process, from MALLOC_OPTIONS.
+ * conf.h: the options of the process.
  *
- * Read once at start, before the first allocation; constant after that.
+ * Read once at start, later sources winning: the program's symbol malloc_options, the link
+ * /etc/malloc.conf, the environment variable MALLOC_OPTIONS (not in set-uid programs). Sealed
+ * read-only after that. options.def lists the letters.
  */
 #ifndef PHK_CONF_H
 #define PHK_CONF_H
 
 #include "base/base.h"
 
+#define OPTION(upper, lower, field, what, value) bool field;
+#define LEVEL(upper, lower, field, what, value) uint32_t field;
+#define NUMBER(upper, lower, field, what, value) uint32_t field;
+#define SHIFT(upper, lower, field, what, value) int32_t field;
+#define GROUP(upper, lower, field, what, value) bool field;
+#define IGNORED(upper, lower, field, what, value)
 struct conf {
-	bool dump; /* D: statistics at exit */
+#include "conf/options.def"
+	bool careful;             /* some option looks at each allocation: no fast paths */
+	uint64_t secret;          /* of canaries */
+	size_t delay_nbytes_max;  /* F: memory held back */
 };
+#undef OPTION
+#undef LEVEL
+#undef NUMBER
+#undef SHIFT
+#undef GROUP
+#undef IGNORED
 
-extern struct conf conf;
+/* In a page of its own, which conf_seal makes read-only. */
+union conf_page {
+	struct conf conf;
+	char page[SEAL_NBYTES];
+};
+extern union conf_page conf_page;
+#define opt (conf_page.conf)
 
 void conf_init(void);
+/* Applies the letters of one source; unknown ones are said and passed over. */
+void conf_parse(struct conf *c, const char *letters, const char *source);
+void conf_defaults(struct conf *c);
+/* The letters that differ from the default, for statistics; buf holds CONF_LETTERS_MAX bytes. */
+#define CONF_LETTERS_MAX 64
+void conf_letters(const struct conf *c, char *buf);
 
 #endif

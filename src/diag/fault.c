@@ -4,6 +4,8 @@
 #include "diag/fault.h"
 
 #include "base/fmt.h"
+#include "conf/conf.h"
+#include "diag/stack.h"
 #include "os/env.h"
 
 #include <stdlib.h>
@@ -19,7 +21,13 @@ static const char *const texts[PTR_FAULT_COUNT] = {
 	[PTR_FREE_CHUNK] = "chunk is already free",
 	[PTR_FREE_PAGE] = "page is already free",
 	[PTR_WRONG_SIZE] = "wrong size",
+	[PTR_WRONG_ALIGNMENT] = "wrong alignment",
 	[PTR_NEVER_CALLED] = "malloc() has never been called",
+	[PTR_CANARY] = "canary is corrupted, written past the end of",
+	[PTR_WRITTEN_FREE] = "written after it was freed",
+	[PTR_USED_FREE] = "used after it was freed",
+	[PTR_OVERFLOW] = "access past the end of",
+	[PTR_UNDERFLOW] = "access before the start of",
 };
 
 const char *
@@ -28,43 +36,73 @@ fault_text(enum ptr_fault fault)
 	return texts[fault];
 }
 
+/* A program may define this to get the messages instead of standard error. */
+__attribute__((weak)) void malloc_message(const char *text, size_t nbytes);
+
 static void
-prefix(struct fmt *f, const char *func)
+prefix(struct fmt *f, const char *func, bool fatal)
 {
 	f->len = 0;
-	fmt_add(f, "%s(%u) in %s(): error: ", env_program(), (unsigned)getpid(), func);
+	fmt_add(f, "%s(%u) in %s(): %s: ", env_program(), (unsigned)getpid(), func,
+	    fatal ? "error" : "warning");
+}
+
+static void
+emit(const struct fmt *f)
+{
+	if (opt.quiet)
+		return;
+	if (malloc_message != NULL)
+		malloc_message(f->text, f->len);
+	else
+		env_write(f->text, f->len);
+}
+
+static void
+add_place(struct fmt *f, enum ptr_fault fault, const struct place *place)
+{
+	switch (place->kind) {
+	case PLACE_UNKNOWN:
+		return;
+	case PLACE_CHUNK:
+		fmt_add(f, " (chunk of %z bytes, ", place->nbytes);
+		break;
+	case PLACE_LARGE:
+		fmt_add(f, " (allocation of %z pages, ", place->npages);
+		break;
+	case PLACE_FREE_RUN:
+		fmt_add(f, " (free run of %z pages, ", place->npages);
+		break;
+	case PLACE_SAMPLED:
+		fmt_add(f, " (sampled allocation of %z bytes, ", place->nbytes);
+		break;
+	}
+	fmt_add(f, "%p-%p", place->start, place->end);
+	if (fault == PTR_WRONG_SIZE)
+		fmt_add(f, ", freed with size %z", place->freed_size);
+	if (fault == PTR_CANARY || fault == PTR_WRITTEN_FREE)
+		fmt_add(f, ", written at %p", place->start + place->offset);
+	if (place->thread != 0)
+		fmt_add(f, ", thread %u", (unsigned)place->thread);
+	fmt_char(f, ')');
 }
 
 void
-fault_report(const char *func, enum ptr_fault fault, const void *p, const struct place *place,
-    size_t freed_size)
+fault_report(const char *func, enum ptr_fault fault, const void *p, const struct place *place)
 {
 	struct fmt f;
 
-	prefix(&f, func);
+	prefix(&f, func, opt.abort_on_fault);
 	fmt_add(&f, "%s %p", fault_text(fault), (uintptr_t)p);
-	switch (place->kind) {
-	case PLACE_UNKNOWN:
-		break;
-	case PLACE_CHUNK:
-		fmt_add(&f, " (chunk of %z bytes, ", place->nbytes);
-		break;
-	case PLACE_LARGE:
-		fmt_add(&f, " (allocation of %z pages, ", place->npages);
-		break;
-	case PLACE_FREE_RUN:
-		fmt_add(&f, " (free run of %z pages, ", place->npages);
-		break;
-	}
-	if (place->kind != PLACE_UNKNOWN) {
-		fmt_add(&f, "%p-%p", place->start, place->end);
-		if (fault == PTR_WRONG_SIZE)
-			fmt_add(&f, ", freed with size %z", freed_size);
-		fmt_char(&f, ')');
-	}
+	add_place(&f, fault, place);
 	fmt_char(&f, '\n');
-	env_write(f.text, f.len);
-	abort();
+	if (place->allocated != 0)
+		stack_print(&f, "  allocated at:", place->allocated);
+	if (place->freed != 0)
+		stack_print(&f, "  freed at:", place->freed);
+	emit(&f);
+	if (opt.abort_on_fault)
+		abort();
 }
 
 void
@@ -72,9 +110,9 @@ fault_fatal(const char *func, const char *text)
 {
 	struct fmt f;
 
-	prefix(&f, func);
+	prefix(&f, func, true);
 	fmt_add(&f, "%s\n", text);
-	env_write(f.text, f.len);
+	emit(&f);
 	abort();
 }
 

@@ -20,7 +20,13 @@ enum ptr_fault {
 	PTR_FREE_CHUNK,
 	PTR_FREE_PAGE,
 	PTR_WRONG_SIZE,
+	PTR_WRONG_ALIGNMENT,
 	PTR_NEVER_CALLED,
+	PTR_CANARY,
+	PTR_WRITTEN_FREE,
+	PTR_USED_FREE,
+	PTR_OVERFLOW,
+	PTR_UNDERFLOW,
 	PTR_FAULT_COUNT,
 };
 
@@ -30,24 +36,30 @@ enum place_kind {
 	PLACE_CHUNK,
 	PLACE_LARGE,
 	PLACE_FREE_RUN,
+	PLACE_SAMPLED,
 };
 struct place {
 	enum place_kind kind;
-	size_t nbytes;   /* of the chunk */
-	size_t npages;   /* of the allocation or free run */
+	size_t nbytes;      /* of the chunk or sampled allocation */
+	size_t npages;      /* of the allocation or free run */
 	uintptr_t start;
 	uintptr_t end;
+	int thread;         /* of the owner, 0 when not known */
+	size_t freed_size;  /* PTR_WRONG_SIZE: the size it was freed with */
+	size_t offset;      /* PTR_CANARY, PTR_WRITTEN_FREE: first byte written, from the start */
+	uint32_t allocated; /* stacks, 0 when not known */
+	uint32_t freed;
 };
 
 /* The words for a fault, without program, function and pointer. */
 const char *fault_text(enum ptr_fault fault);
 
 /*
- * Reports a wrong pointer and aborts. func is the public function that got it; freed_size is the
- * size given to a sized deallocation, for PTR_WRONG_SIZE only.
+ * Reports a wrong pointer and aborts, or returns when the options say to go on. func is the
+ * public function that got it.
  */
-NORETURN COLD void fault_report(const char *func, enum ptr_fault fault, const void *p,
-    const struct place *place, size_t freed_size);
+COLD void fault_report(const char *func, enum ptr_fault fault, const void *p,
+    const struct place *place);
 
 /* Reports an error of another kind in the same manner and aborts. */
 NORETURN COLD void fault_fatal(const char *func, const char *text);

@@ -3,6 +3,7 @@
  */
 #include "base/fmt.h"
 #include "chunk/chunk.h"
+#include "heap/careful.h"
 #include "heap/heap.h"
 #include "os/env.h"
 #include "page/page_alloc.h"
@@ -20,5 +21,5 @@ complain(const char *what, const void *where)
 size_t
 heap_check(void)
 {
-	return page_check(complain) + chunk_check(complain);
+	return page_check(complain) + chunk_check(complain) + careful_check(complain);
 }

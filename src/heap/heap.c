@@ -6,7 +6,11 @@
 
 #include "chunk/chunk.h"
 #include "conf/conf.h"
+#include "diag/stack.h"
+#include "heap/careful.h"
+#include "heap/imalloc.h"
 #include "heap/inspect.h"
+#include "heap/sample.h"
 #include "large/large.h"
 #include "os/env.h"
 #include "os/lock.h"
@@ -28,7 +32,11 @@ malloc_init(void)
 		vm_init();
 		env_init();
 		conf_init();
-		owner_init(false);
+		vm_lazy = opt.hint;
+		page_guards = opt.guard;
+		page_random = opt.random;
+		page_cache_shift = opt.cache_shift;
+		owner_init(opt.careful);
 		store_release(&started, 1);
 	}
 	lock_drop(LOCK_INIT);
@@ -47,12 +55,16 @@ constructor(void)
 {
 	malloc_init();
 	thread_fork_init(lock_take_all, lock_drop_all, fork_child);
+	if (opt.stacks || opt.sample_rate != 0)
+		stack_init();
+	if (opt.sample_rate != 0)
+		sample_init();
 }
 
 __attribute__((destructor)) static void
 destructor(void)
 {
-	if (conf.dump)
+	if (opt.dump)
 		inspect_dump();
 }
 
@@ -66,6 +78,10 @@ locate(const void *p, struct place *place)
 	struct arena *a;
 	uintptr_t kind;
 
+	if (sample_owns(p)) {
+		sample_place(p, place);
+		return PTR_MODIFIED_CHUNK;
+	}
 	if (arena_count == 0)
 		return PTR_NEVER_CALLED;
 	if (pg == NULL)
@@ -86,24 +102,35 @@ locate(const void *p, struct place *place)
 		place->kind = PLACE_LARGE;
 		place->npages = first->large.npages;
 		place->end = place->start + (place->npages << malloc_pageshift);
-		return first == pg ? PTR_MODIFIED_PAGE : PTR_WRONG_PAGE;
+		place->allocated = first->large.allocated;
+		return first == pg && !pg->large.guard ? PTR_MODIFIED_PAGE : PTR_WRONG_PAGE;
 	}
 	if (owner_is(kind) && first == pg)
 		chunk_place(pg, p, place);
 	return PTR_WRONG_PAGE;
 }
 
+void
+heap_place(struct pginfo *pg, const void *p, struct place *place)
+{
+	(void)locate(p, place);
+	if (place->kind == PLACE_CHUNK)
+		careful_place(pg, (const void *)place->start, place);
+}
+
+/* Reports a fault; freed_size is the size given to a sized deallocation. */
 COLD static void
 report(const char *func, enum ptr_fault fault, const void *p, size_t freed_size)
 {
-	struct place place = {.kind = PLACE_UNKNOWN};
+	struct place place = {.kind = PLACE_UNKNOWN, .freed_size = freed_size};
 	enum ptr_fault where = locate(p, &place);
 
-	/* A page that just now was found free may have been merged with the run before it. */
-	fault_report(func, fault == PTR_OK ? where : fault, p, &place, freed_size);
+	if (place.kind == PLACE_CHUNK)
+		careful_place(page_dir_find(p), (const void *)place.start, &place);
+	fault_report(func, fault == PTR_OK ? where : fault, p, &place);
 }
 
-/* Checks that p is the start of an allocation: its entry, or a report. */
+/* Checks that p is the start of an allocation in the arenas: its entry, or a report and NULL. */
 static struct pginfo *
 verify(const void *p, const char *func)
 {
@@ -113,20 +140,21 @@ verify(const void *p, const char *func)
 
 	if (UNLIKELY(!page_dir_get(p, &pg)))
 		pg = page_dir_find(p);
-	if (UNLIKELY(pg == NULL)) {
+	kind = pg == NULL ? MALLOC_NOT_MINE : load_acquire(&pg->owner);
+	if (LIKELY(owner_is(kind))) {
+		fault = chunk_verify(pg, p);
+		if (fault == PTR_OK && careful_is_delayed(pg, p))
+			fault = PTR_FREE_CHUNK;
+	} else if (kind == MALLOC_FIRST) {
+		fault = large_verify(pg, p);
+	} else {
 		report(func, PTR_OK, p, 0);
 		return NULL;
 	}
-	kind = load_acquire(&pg->owner);
-	if (owner_is(kind))
-		fault = chunk_verify(pg, p);
-	else if (kind == MALLOC_FIRST)
-		fault = large_verify(pg, p);
-	else
-		report(func, PTR_OK, p, 0);
-	if (UNLIKELY(fault != PTR_OK))
-		report(func, fault, p, 0);
-	return pg;
+	if (LIKELY(fault == PTR_OK))
+		return pg;
+	report(func, fault, p, 0);
+	return NULL;
 }
 
 /* --- allocating --------------------------------------------------------------------------- */
@@ -152,8 +180,8 @@ chunk_without_owner(unsigned class_no)
 	return p;
 }
 
-/* In 1996 this was malloc_bytes. */
-static void *
+/* The name of 1996. */
+void *
 malloc_bytes(unsigned class_no)
 {
 	struct owner *o = owner_self;
@@ -166,8 +194,17 @@ malloc_bytes(unsigned class_no)
 	return chunk_take_slow(o, class_no);
 }
 
-/* Pages, after everything was given back that only waits to be used again if need be. */
-static void *
+void *
+malloc_bytes_random(unsigned class_no)
+{
+	struct owner *o = owner_self;
+
+	if (UNLIKELY(o == &owner_none))
+		return chunk_without_owner(class_no);
+	return chunk_take_random(o, class_no, env_random());
+}
+
+void *
 pages_or_trim(size_t n, size_t alignment, bool *zero)
 {
 	void *p;
@@ -179,34 +216,92 @@ pages_or_trim(size_t n, size_t alignment, bool *zero)
 	return p;
 }
 
+/* Whether this allocation, on a slow path, is one to sample. */
+static bool
+sample_due(unsigned class_no)
+{
+	struct owner *o = owner_self;
+	const struct slot *slot;
+
+	if (o == &owner_none)
+		return false;
+	/* The chunks left in the slot's word come without asking here again. */
+	slot = &o->slots[class_no];
+	o->sample_left -= 1 + __builtin_popcountll(load_relaxed(slot->word) & ~slot->none);
+	if (o->sample_left >= 0)
+		return false;
+	o->sample_left = (int64_t)(env_random() % (2 * (uint64_t)opt.sample_rate));
+	return true;
+}
+
+/* What options other than the careful ones want of an allocation on a slow path. */
+static COLD void *
+alloc_optional(size_t n, size_t alignment, bool zero)
+{
+	unsigned class_no = size_class_aligned(n, alignment);
+	void *p = NULL;
+
+	if (class_no != CLASS_NONE && sample_due(class_no))
+		p = sample_alloc(n, alignment);
+	if (p != NULL && zero)
+		memset(p, 0, n);
+	return p;
+}
+
+ALWAYS_INLINE void *
+alloc(size_t n, size_t alignment, unsigned class_no, bool zero)
+{
+	bool known = false;
+	void *p = NULL;
+
+	if (UNLIKELY(opt.careful || load_acquire(&started) == 0)) {
+		malloc_init();
+		if (opt.careful)
+			return careful_alloc(n, alignment, zero);
+	}
+	if (UNLIKELY(opt.sample_rate != 0))
+		p = alloc_optional(n, alignment, zero);
+	if (UNLIKELY(p != NULL))
+		return p;
+	if (LIKELY(class_no != CLASS_NONE))
+		p = malloc_bytes(class_no);
+	else
+		p = pages_or_trim(n, alignment, &known);
+	if (zero && !known && p != NULL)
+		memset(p, 0, n);
+	return p;
+}
+
 void *
 imalloc(size_t n)
 {
-	bool zero;
-
-	if (LIKELY(n <= malloc_maxsize))
-		return malloc_bytes(size_class_of(n));
-	return pages_or_trim(n, 1, &zero);
+	return alloc(n, 1, n <= malloc_maxsize ? size_class_of(n) : CLASS_NONE, false);
 }
 
 void *
 imalloc_aligned(size_t n, size_t alignment)
 {
-	unsigned class_no = size_class_aligned(n, alignment);
-	bool zero;
-
-	if (class_no != CLASS_NONE)
-		return malloc_bytes(class_no);
-	return pages_or_trim(n, alignment, &zero);
+	return alloc(n, alignment, size_class_aligned(n, alignment), false);
 }
 
 void *
 icalloc(size_t n)
 {
-	bool zero = false;
-	void *p = n <= malloc_maxsize ? malloc_bytes(size_class_of(n)) : pages_or_trim(n, 1, &zero);
+	return alloc(n, 1, n <= malloc_maxsize ? size_class_of(n) : CLASS_NONE, true);
+}
 
-	if (p != NULL && !zero)
+void *
+iconceal(size_t n, bool zero)
+{
+	bool known = false;
+	void *p = pages_or_trim(n, 1, &known);
+	struct pginfo *pg = p == NULL ? NULL : page_dir_find(p);
+
+	if (p == NULL)
+		return NULL;
+	pg->large.concealed = true;
+	(void)vm_conceal(p, (size_t)pg->large.npages << malloc_pageshift, true);
+	if (zero && !known)
 		memset(p, 0, n);
 	return p;
 }
@@ -224,13 +319,22 @@ ifree(void *p, const char *func)
 		return;
 	if (UNLIKELY(!page_dir_get(p, &pg)))
 		pg = page_dir_find(p);
-	kind = pg == NULL ? MALLOC_NOT_MINE : load_acquire(&pg->owner);
-	if (LIKELY(owner_is(kind)))
-		fault = chunk_free_slow(owner_self, pg, p);
-	else if (kind == MALLOC_FIRST)
-		fault = large_free(pg, p);
-	else
-		report(func, PTR_OK, p, 0);
+	if (UNLIKELY(opt.careful) && pg != NULL) {
+		pg = verify(p, func);
+		if (pg == NULL)
+			return;
+		fault = careful_free(pg, p, func);
+	} else if (UNLIKELY(pg == NULL) && sample_owns(p)) {
+		fault = sample_free(p, func);
+	} else {
+		kind = pg == NULL ? MALLOC_NOT_MINE : load_acquire(&pg->owner);
+		if (LIKELY(owner_is(kind)))
+			fault = chunk_free_slow(owner_self, pg, p);
+		else if (kind == MALLOC_FIRST)
+			fault = large_free(pg, p);
+		else
+			report(func, PTR_OK, p, 0);
+	}
 	if (UNLIKELY(fault != PTR_OK))
 		report(func, fault, p, 0);
 }
@@ -243,25 +347,46 @@ stays(size_t n, size_t have)
 	return n <= have && (n > have / 2 || have == malloc_minsize);
 }
 
+/* Whether n bytes at this alignment may be what pg was allocated for. */
+static bool
+size_fits(const struct pginfo *pg, const void *p, size_t n, size_t alignment, bool exact)
+{
+	unsigned class_no = size_class_aligned(n, alignment);
+
+	if (opt.careful)
+		return careful_size(pg, p) == n;
+	if (owner_is(load_relaxed(&pg->owner)))
+		return class_no == pg->chunk.class_no || (!exact && stays(n, chunk_size(pg)));
+	return class_no == CLASS_NONE && n <= large_usable(pg) &&
+	    n + malloc_pagesize > large_usable(pg);
+}
+
 void
 ifree_sized(void *p, size_t n, size_t alignment, bool exact, const char *func)
 {
 	struct pginfo *pg;
-	unsigned class_no;
-	bool right;
+	size_t have;
 
 	if (p == NULL)
 		return;
+	if (((uintptr_t)p & (alignment - 1)) != 0) {
+		report(func, PTR_WRONG_ALIGNMENT, p, n);
+		return;
+	}
+	if (UNLIKELY(sample_owns(p))) {
+		if (sample_size(p, &have) == PTR_OK && have != n)
+			report(func, PTR_WRONG_SIZE, p, n);
+		else
+			ifree(p, func);
+		return;
+	}
 	pg = verify(p, func);
-	class_no = size_class_aligned(n, alignment);
-	if (owner_is(load_relaxed(&pg->owner)))
-		right = class_no == pg->chunk.class_no || (!exact && stays(n, chunk_size(pg)));
+	if (pg == NULL)
+		return;
+	if (size_fits(pg, p, n, alignment, exact))
+		ifree(p, func);
 	else
-		right = class_no == CLASS_NONE && n <= large_usable(pg) &&
-		    n + malloc_pagesize > large_usable(pg);
-	if (!right)
 		report(func, PTR_WRONG_SIZE, p, n);
-	ifree(p, func);
 }
 
 /* --- resizing ----------------------------------------------------------------------------- */
@@ -269,36 +394,70 @@ ifree_sized(void *p, size_t n, size_t alignment, bool exact, const char *func)
 size_t
 iusable(const void *p, const char *func)
 {
-	struct pginfo *pg = verify(p, func);
+	struct pginfo *pg;
+	size_t n = 0;
 
+	if (UNLIKELY(sample_owns(p))) {
+		enum ptr_fault fault = sample_size(p, &n);
+
+		if (fault != PTR_OK)
+			report(func, fault, p, 0);
+		return fault == PTR_OK ? n : 0;
+	}
+	pg = verify(p, func);
+	if (pg == NULL)
+		return 0;
+	/* With canaries behind it, what was asked for is all there is. */
+	if (opt.canary)
+		return careful_size(pg, p);
 	return owner_is(load_relaxed(&pg->owner)) ? chunk_size(pg) : large_usable(pg);
+}
+
+/* Moves to a new allocation. */
+static void *
+move(void *p, size_t have, size_t n, bool concealed, const char *func)
+{
+	void *to = concealed ? iconceal(n, false) : imalloc(n);
+
+	if (to == NULL)
+		return NULL;
+	memcpy(to, p, n < have ? n : have);
+	ifree(p, func);
+	return to;
 }
 
 void *
 irealloc(void *p, size_t n, const char *func)
 {
-	struct pginfo *pg = verify(p, func);
+	struct pginfo *pg;
 	size_t have;
-	void *to;
+	void *to = NULL;
 
-	if (owner_is(load_relaxed(&pg->owner))) {
+	if (UNLIKELY(sample_owns(p))) {
+		have = iusable(p, func);
+		return have == 0 && sample_size(p, &have) != PTR_OK ? NULL :
+		    move(p, have, n, false, func);
+	}
+	pg = verify(p, func);
+	if (pg == NULL)
+		return NULL;
+	if (UNLIKELY(opt.careful)) {
+		have = careful_size(pg, p);
+		to = careful_resize(pg, p, n, func);
+	} else if (owner_is(load_relaxed(&pg->owner))) {
 		have = chunk_size(pg);
 		if (stays(n, have))
 			return p;
 	} else {
 		have = large_usable(pg);
-		if (n > malloc_maxsize) {
+		if (n > malloc_maxsize)
 			to = large_resize(pg, p, n);
-			if (to != NULL)
-				return to;
-		}
 	}
-	to = imalloc(n);
-	if (to == NULL)
-		return n <= have ? p : NULL;
-	memcpy(to, p, n < have ? n : have);
-	ifree(p, func);
-	return to;
+	if (to != NULL)
+		return to;
+	to = move(p, have, n, !owner_is(load_relaxed(&pg->owner)) && pg->large.concealed, func);
+	/* Too little memory to shrink is no reason to fail, unless an option must see the move. */
+	return to == NULL && n <= have && !opt.careful ? p : to;
 }
 
 /* --- the whole heap ----------------------------------------------------------------------- */
@@ -306,7 +465,7 @@ irealloc(void *p, size_t n, const char *func)
 bool
 heap_trim(void)
 {
-	bool any = false;
+	bool any = careful_flush();
 
 	if (owner_self != &owner_none)
 		any |= owner_trim(owner_self);
@@ -322,7 +481,7 @@ heap_owns(const void *p)
 	uintptr_t kind = pg == NULL ? MALLOC_NOT_MINE : load_acquire(&pg->owner);
 
 	if (owner_is(kind))
-		return chunk_verify(pg, p) == PTR_OK;
+		return chunk_verify(pg, p) == PTR_OK && !careful_is_delayed(pg, p);
 	return kind == MALLOC_FIRST && large_verify(pg, p) == PTR_OK;
 }
 

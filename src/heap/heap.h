@@ -3,7 +3,8 @@
  * chunks or pages, and reported where it is wrong.
  *
  * Thread-safe. Functions that fail return NULL and leave errno alone: the callers in api/ set it.
- * The last argument of those that take a pointer is the public function's name, for messages.
+ * The last argument of those that take a pointer is the public function's name, for messages: a
+ * wrong pointer ends the process, or with option a is said and has no effect (NULL, 0).
  */
 #ifndef PHK_HEAP_H
 #define PHK_HEAP_H
@@ -17,6 +18,8 @@ void *imalloc(size_t n);
 /* alignment is a power of two. */
 void *imalloc_aligned(size_t n, size_t alignment);
 void *icalloc(size_t n);
+/* Pages of its own, left out of core dumps, and cleared when they are freed. */
+void *iconceal(size_t n, bool zero);
 void ifree(void *p, const char *func);
 /*
  * Frees p if it may be an allocation of n bytes at this alignment: if exact what such a request

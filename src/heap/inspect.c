@@ -6,6 +6,7 @@
 
 #include "base/fmt.h"
 #include "chunk/chunk.h"
+#include "conf/conf.h"
 #include "large/large.h"
 #include "os/env.h"
 #include "os/lock.h"
@@ -84,10 +85,13 @@ inspect_dump(void)
 {
 	struct heap_figures h;
 	struct fmt f;
+	char letters[CONF_LETTERS_MAX];
 
 	inspect(&h);
 	f.len = 0;
-	fmt_add(&f, "phkmalloc statistics of %s\n", env_program());
+	conf_letters(&opt, letters);
+	fmt_add(&f, "phkmalloc statistics of %s, options: %s\n", env_program(),
+	    letters[0] == '\0' ? "default" : letters);
 	fmt_add(&f, "operations: %z allocations, %z frees, %z pointers checked\n",
 	    (size_t)h.nmalloc, (size_t)h.nfree, (size_t)h.nfree);
 	fmt_add(&f, "in use: %z bytes; large: %z in %z bytes; pages of chunks: %z bytes\n",

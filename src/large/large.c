@@ -7,6 +7,8 @@
 #include "os/vm.h"
 #include "page/page_alloc.h"
 
+#include <string.h>
+
 /* Moving page tables is cheaper than copying from here on. */
 #define MOVE_NPAGES_MIN 16U
 
@@ -38,7 +40,9 @@ malloc_pages(size_t n, size_t alignment, bool *zero)
 enum ptr_fault
 large_verify(const struct pginfo *pg, const void *p)
 {
-	if (((uintptr_t)p & malloc_pagemask) != 0)
+	if (pg->large.guard)
+		return PTR_WRONG_PAGE;
+	if (((uintptr_t)p & malloc_pagemask) != pg->large.start)
 		return PTR_MODIFIED_PAGE;
 	return load_relaxed(&pg->owner) == MALLOC_FIRST ? PTR_OK : PTR_FREE_PAGE;
 }
@@ -58,6 +62,10 @@ large_free(struct pginfo *pg, const void *p)
 	    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return PTR_FREE_PAGE;
 	__atomic_fetch_add(&large_nfree, 1, __ATOMIC_RELAXED);
+	if (pg->large.concealed) {
+		memset((void *)(uintptr_t)p, 0, pg->large.nbytes);
+		(void)vm_conceal(page_address(pg), npages << malloc_pageshift, false);
+	}
 	if (pg->large.moved) {
 		/* A mapping of its own again like its neighbours, so that they count as one. */
 		char *page = page_address(pg);
@@ -74,7 +82,7 @@ large_free(struct pginfo *pg, const void *p)
 size_t
 large_usable(const struct pginfo *pg)
 {
-	return (size_t)pg->large.npages << malloc_pageshift;
+	return ((size_t)pg->large.npages << malloc_pageshift) - pg->large.start;
 }
 
 /* A new run that takes the old one's pages over. NULL when the kernel does not do that. */
@@ -109,7 +117,7 @@ large_resize(struct pginfo *pg, void *p, size_t n)
 	size_t npages = pages_for(n), have = pg->large.npages;
 	bool zero;
 
-	if (n > PTRDIFF_MAX)
+	if (n > PTRDIFF_MAX || pg->large.start != 0 || pg->large.concealed)
 		return NULL;
 	if (npages < have)
 		pages_shrink(pg, npages);

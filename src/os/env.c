@@ -5,9 +5,11 @@
 #include "os/env.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,17 +39,87 @@ env_secure(void)
 	return getauxval(AT_SECURE) != 0;
 }
 
-const char *
-env_get(const char *name)
+/* Copies VALUE of NAME=VALUE. */
+static bool
+match(const char *entry, const char *name, char *text, size_t nbytes)
 {
-	size_t len = strlen(name);
+	size_t len = strlen(name), i = 0;
 
-	if (environ == NULL || env_secure())
-		return NULL;
-	for (char **e = environ; *e != NULL; e++)
-		if (strncmp(*e, name, len) == 0 && (*e)[len] == '=')
-			return *e + len + 1;
-	return NULL;
+	if (strncmp(entry, name, len) != 0 || entry[len] != '=')
+		return false;
+	for (const char *s = entry + len + 1; *s != '\0' && i + 1 < nbytes; s++)
+		text[i++] = *s;
+	text[i] = '\0';
+	return true;
+}
+
+/* Before libc is set up (ld.so allocates then) the environment is in /proc only. */
+static bool
+env_get_early(const char *name, char *text, size_t nbytes)
+{
+	static char buf[4096];
+	int fd = open("/proc/self/environ", O_RDONLY | O_CLOEXEC);
+	size_t have = 0;
+	bool found = false;
+
+	if (fd < 0)
+		return false;
+	for (;;) {
+		ssize_t n = read(fd, buf + have, sizeof(buf) - 1 - have);
+		char *at = buf, *end;
+
+		if (n <= 0)
+			break;
+		have += (size_t)n;
+		buf[have] = '\0';
+		while (!found && (end = memchr(at, '\0', (size_t)(buf + have - at))) != NULL) {
+			found = match(at, name, text, nbytes);
+			at = end + 1;
+		}
+		/* An entry larger than the buffer is passed over in pieces. */
+		have = at == buf ? 0 : (size_t)(buf + have - at);
+		memmove(buf, at, have);
+		if (found)
+			break;
+	}
+	close(fd);
+	return found;
+}
+
+bool
+env_get(const char *name, char *text, size_t nbytes)
+{
+	int saved = errno;
+	bool found = false;
+
+	if (env_secure())
+		return false;
+	if (environ == NULL)
+		found = env_get_early(name, text, nbytes);
+	else
+		for (char **e = environ; *e != NULL && !found; e++)
+			found = match(*e, name, text, nbytes);
+	errno = saved;
+	return found;
+}
+
+bool
+env_link(const char *path, char *text, size_t nbytes)
+{
+	int saved = errno;
+	ssize_t n = readlink(path, text, nbytes - 1);
+
+	errno = saved;
+	if (n < 0)
+		return false;
+	text[n] = '\0';
+	return true;
+}
+
+int
+env_thread(void)
+{
+	return (int)syscall(SYS_gettid);
 }
 
 uint64_t

@@ -14,12 +14,19 @@ void env_init(void);
 const char *env_program(void);
 /* True in set-uid and other programs that must not trust their environment. */
 bool env_secure(void);
-/* The value of an environment variable, or NULL; NULL in secure programs. */
-const char *env_get(const char *name);
+/*
+ * Copies the value of an environment variable to text, cut to its size. False when it is not set
+ * or the program must not trust it.
+ */
+bool env_get(const char *name, char *text, size_t nbytes);
+/* Copies what a symbolic link points to, cut to the size of text; false when there is none. */
+bool env_link(const char *path, char *text, size_t nbytes);
 /* 64 random bits, not for keys. */
 uint64_t env_random(void);
 /* Milliseconds of a clock that only goes forward, exact to a few. */
 uint64_t env_clock_ms(void);
+/* The kernel's number of the calling thread. */
+int env_thread(void);
 /* Writes a whole text to standard error, past interrupted writes. */
 void env_write(const char *text, size_t nbytes);
 

@@ -12,9 +12,12 @@
 
 enum lock_rank {
 	LOCK_INIT,   /* start of the heap, once */
+	LOCK_DELAY,  /* memory held back after free */
+	LOCK_SAMPLE, /* sampled allocations */
 	LOCK_LATE,   /* the owner that serves threads past their end */
 	LOCK_PARKED, /* the list of owners, and all of an owner that has no thread */
 	LOCK_PAGE,   /* page_dir entries of free runs, the run tree, the metadata pool, arenas */
+	LOCK_STACK,  /* the table of stacks */
 	LOCK_COUNT,
 };
 

@@ -11,6 +11,10 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -19,6 +23,7 @@ size_t vm_pagesize = 4096;
 unsigned long vm_fail_countdown;
 bool vm_fail_all;
 unsigned long vm_calls;
+bool vm_lazy;
 
 /* True when a test wants this call to fail. */
 static bool
@@ -105,7 +110,7 @@ bool
 vm_purge(void *base, size_t nbytes)
 {
 	int saved = errno;
-	bool done = !injected() && madvise(base, nbytes, MADV_DONTNEED) == 0;
+	bool done = !injected() && madvise(base, nbytes, vm_lazy ? MADV_FREE : MADV_DONTNEED) == 0;
 
 	errno = saved;
 	return done;
@@ -128,6 +133,42 @@ vm_renew(void *base, size_t nbytes)
 	int saved = errno;
 	bool done = !injected() && mmap(base, nbytes, PROT_READ | PROT_WRITE,
 	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == base;
+
+	errno = saved;
+	return done;
+}
+
+bool
+vm_guard(void *base, size_t nbytes)
+{
+	int saved = errno;
+	bool done = !injected();
+
+	/* Guards without a mapping of their own, in Linux from 6.13 on; else a mapping. */
+	if (done && madvise(base, nbytes, MADV_GUARD_INSTALL) != 0)
+		done = mprotect(base, nbytes, PROT_NONE) == 0 &&
+		    madvise(base, nbytes, MADV_DONTNEED) == 0;
+	errno = saved;
+	return done;
+}
+
+bool
+vm_unguard(void *base, size_t nbytes)
+{
+	int saved = errno;
+	bool done = !injected();
+
+	if (done && madvise(base, nbytes, MADV_GUARD_REMOVE) != 0)
+		done = mprotect(base, nbytes, PROT_READ | PROT_WRITE) == 0;
+	errno = saved;
+	return done;
+}
+
+bool
+vm_conceal(void *base, size_t nbytes, bool on)
+{
+	int saved = errno;
+	bool done = !injected() && madvise(base, nbytes, on ? MADV_DONTDUMP : MADV_DODUMP) == 0;
 
 	errno = saved;
 	return done;

@@ -31,12 +31,21 @@ bool vm_unreserve(void *base, size_t nbytes);
 bool vm_commit(void *base, size_t nbytes);
 /* Takes part of a reservation back to untouchable, and its memory and charge with it. */
 bool vm_decommit(void *base, size_t nbytes);
-/* Gives the memory back to the kernel; the range stays usable and reads as zero. */
+/*
+ * Gives the memory back to the kernel; the range stays usable and reads as zero. With vm_lazy
+ * the kernel takes it only when it needs it, and until then the range reads as before.
+ */
 bool vm_purge(void *base, size_t nbytes);
+extern bool vm_lazy;
 /* Moves the pages of one committed range to another; the old range reads as zero after it. */
 bool vm_move(void *from, void *to, size_t nbytes);
 /* Replaces what is mapped in a committed range by new zero pages. */
 bool vm_renew(void *base, size_t nbytes);
+/* Makes a committed range trap at each access, and usable again; its bytes are zero then. */
+bool vm_guard(void *base, size_t nbytes);
+bool vm_unguard(void *base, size_t nbytes);
+/* Leaves a range out of core dumps, or puts it back. */
+bool vm_conceal(void *base, size_t nbytes, bool on);
 /* Asks for huge pages in the range; only ever a hint. */
 void vm_huge(void *base, size_t nbytes);
 /* Brings the pages in now in one step instead of a fault each; only ever a hint. */

@@ -18,7 +18,7 @@
 #define GUARD_NBYTES ((size_t)64 << 10)
 #define META_STEP ((size_t)64 << 10)
 #define POOL_BASE ((size_t)256 << 10)              /* room for owners beside the bitmaps */
-#define META_PIECES ((size_t)64 << 10 >> 6)        /* sizes of metadata, in cache lines */
+#define META_PIECES ((size_t)128 << 10 >> 6)       /* sizes of metadata, in cache lines */
 
 struct arena arenas[ARENA_MAX];
 unsigned arena_count;

@@ -19,7 +19,7 @@ bool arena_commit(struct arena *a, size_t npages);
 
 /*
  * Metadata, zeroed, aligned to a cache line, never given back to the kernel; nbytes is at most
- * 64 KiB. NULL when there is none. meta_give keeps it for the next meta_take of the same size.
+ * 128 KiB. NULL when there is none. meta_give keeps it for the next meta_take of the same size.
  */
 void *meta_take(size_t nbytes);
 void meta_give(void *p, size_t nbytes);

@@ -81,8 +81,12 @@ struct pginfo {
 		} free;
 		struct {
 			uint32_t npages;
-			bool moved;    /* its mapping was moved here by the kernel */
-			size_t nbytes; /* asked for */
+			bool moved;         /* its mapping was moved here by the kernel */
+			bool guard;         /* no allocation: traps at each access */
+			bool concealed;     /* left out of core dumps, cleared when freed */
+			uint32_t start;     /* bytes from the page to the allocation, below 64 KiB */
+			uint32_t allocated; /* stack */
+			size_t nbytes;      /* asked for */
 		} large;
 	};
 } ALIGNED(CACHE_LINE);

@@ -21,6 +21,9 @@
 #define DECAY_MS 500U
 
 struct page_layer page_layer;
+bool page_guards;
+bool page_random;
+int page_cache_shift;
 
 static struct pgfree_tree tree;
 static uint64_t decay_at;     /* end of the interval */
@@ -282,6 +285,7 @@ purge_due(void)
 	size_t cap = page_layer.nused / 4 + DIRTY_SLACK;
 	uint64_t now;
 
+	cap = page_cache_shift < 0 ? cap >> -page_cache_shift : cap << page_cache_shift;
 	if (page_layer.ndirty > cap)
 		purge_down_to(cap - cap / 4);
 	if (page_layer.ndirty == 0)
@@ -297,34 +301,85 @@ purge_due(void)
 
 /* --- the interface ----------------------------------------------------------------------- */
 
+/* A run of npages is taken out of the free ones and marked as in use. Page lock held. */
+static struct pginfo *
+run_take(size_t npages, size_t align)
+{
+	size_t need = npages + align - 1;
+	struct pginfo *run, *first;
+
+	while ((run = pgfree_first_fit(&tree, need)) == NULL)
+		if (!map_pages(need))
+			return NULL;
+	if (page_random)
+		run = pgfree_random_fit(&tree, need, env_random());
+	first = align == 1 ? run : aligned_in(run, align);
+	if (page_random && align == 1)
+		first += env_random() % (run->free.npages - need + 1);
+	run_cut(run, first, npages);
+	first->large.npages = (uint32_t)npages;
+	first->large.moved = first->large.guard = first->large.concealed = false;
+	first->large.allocated = 0;
+	first->large.start = 0;
+	first->large.nbytes = npages << malloc_pageshift;
+	entry_set(first, MALLOC_FIRST);
+	return first;
+}
+
+/* Splits the last page off a run and makes it trap. It stays an entry of its own. */
+static void
+guard_set(struct pginfo *first)
+{
+	struct pginfo *guard = first + first->large.npages - 1;
+
+	lock_take(LOCK_PAGE);
+	first->large.npages--;
+	guard->large.npages = 1;
+	guard->large.moved = false;
+	/* Without its trap it is a page that nobody uses. */
+	guard->large.guard = true;
+	entry_set(guard, MALLOC_FIRST);
+	lock_drop(LOCK_PAGE);
+	(void)vm_guard(page_address(guard), malloc_pagesize);
+}
+
+/* The pages to give back with a run: its guard goes along if it can be made usable again. */
+static size_t
+guard_clear(struct pginfo *guard)
+{
+	char *page = page_address(guard);
+
+	ASSERT(guard->large.guard);
+	if (!vm_unguard(page, malloc_pagesize))
+		return 0;
+	lock_take(LOCK_PAGE);
+	entry_set(guard, MALLOC_FOLLOW);
+	lock_drop(LOCK_PAGE);
+	return 1;
+}
+
 struct pginfo *
 pages_take(size_t npages, size_t align, bool *zero)
 {
-	size_t need = npages + align - 1;
-	struct pginfo *run, *first = NULL;
+	struct pginfo *first;
 
-	if (npages == 0 || need > UINT32_MAX / 2)
+	npages += page_guards;
+	if (npages == 0 || npages + align > UINT32_MAX / 2)
 		return NULL;
 	lock_take(LOCK_PAGE);
-	while ((run = pgfree_first_fit(&tree, need)) == NULL)
-		if (!map_pages(need))
-			break;
-	if (run != NULL) {
-		first = align == 1 ? run : aligned_in(run, align);
-		run_cut(run, first, npages);
-		*zero = dirty_count(first, npages) == 0;
-		first->large.npages = (uint32_t)npages;
-		first->large.moved = false;
-		first->large.nbytes = npages << malloc_pageshift;
-		entry_set(first, MALLOC_FIRST);
-	}
+	first = run_take(npages, align);
+	*zero = first != NULL && !vm_lazy && dirty_count(first, npages) == 0;
 	lock_drop(LOCK_PAGE);
+	if (first != NULL && page_guards)
+		guard_set(first);
 	return first;
 }
 
 void
 pages_give(struct pginfo *first, size_t npages)
 {
+	if (page_guards)
+		npages += guard_clear(first + npages);
 	lock_take(LOCK_PAGE);
 	dirty_set(first, npages, true);
 	page_layer.nused -= npages;
@@ -336,6 +391,8 @@ pages_give(struct pginfo *first, size_t npages)
 void
 pages_give_clean(struct pginfo *first, size_t npages)
 {
+	if (page_guards)
+		npages += guard_clear(first + npages);
 	lock_take(LOCK_PAGE);
 	page_layer.nused -= npages;
 	run_give(first, npages);
@@ -349,11 +406,13 @@ pages_grow(struct pginfo *first, size_t more, bool *zero)
 	struct pginfo *run;
 	bool done = false;
 
+	if (page_guards)
+		return false;
 	lock_take(LOCK_PAGE);
 	run = pgfree_after(&tree, first);
 	if (run == first + npages && run->free.npages >= more) {
 		run_cut(run, run, more);
-		*zero = dirty_count(run, more) == 0;
+		*zero = !vm_lazy && dirty_count(run, more) == 0;
 		entry_set(run, MALLOC_FOLLOW);
 		first->large.npages = (uint32_t)(npages + more);
 		done = true;
@@ -367,6 +426,8 @@ pages_shrink(struct pginfo *first, size_t npages)
 {
 	size_t less;
 
+	if (page_guards)
+		return;
 	lock_take(LOCK_PAGE);
 	less = first->large.npages - npages;
 	first->large.npages = (uint32_t)npages;
@@ -410,37 +471,35 @@ pages_meta_give(void *p, size_t nbytes)
 struct pginfo *
 page_take_for_chunks(size_t nbytes, void **meta)
 {
-	struct pginfo *run = NULL;
+	struct pginfo *first = NULL;
 
 	lock_take(LOCK_PAGE);
 	*meta = meta_take(nbytes);
 	if (*meta != NULL) {
-		while ((run = pgfree_first_fit(&tree, 1)) == NULL)
-			if (!map_pages(1))
-				break;
-		if (run != NULL) {
-			run_cut(run, run, 1);
-			run->large.npages = 1;
-			entry_set(run, MALLOC_FIRST);
-		} else {
+		first = run_take(1U + page_guards, 1);
+		if (first == NULL)
 			meta_give(*meta, nbytes);
-		}
 	}
 	lock_drop(LOCK_PAGE);
-	return run;
+	if (first != NULL && page_guards)
+		guard_set(first);
+	return first;
 }
 
 void
 page_give_for_chunks(struct pginfo *pg, size_t nbytes)
 {
 	uint64_t *bits = pg->bits;
+	size_t npages = 1;
 
+	if (page_guards)
+		npages += guard_clear(pg + 1);
 	lock_take(LOCK_PAGE);
 	store_relaxed(&pg->recip, 0);
 	meta_give(bits, nbytes);
-	dirty_set(pg, 1, true);
-	page_layer.nused--;
-	run_give(pg, 1);
+	dirty_set(pg, npages, true);
+	page_layer.nused -= npages;
+	run_give(pg, npages);
 	purge_due();
 	lock_drop(LOCK_PAGE);
 }

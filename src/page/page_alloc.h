@@ -9,6 +9,14 @@
 
 #include "page/page.h"
 
+/*
+ * Set before the first run is taken: each run is followed by a page that traps at each access,
+ * and the run that fits is chosen at random; and what part of the pages in use may be cached.
+ */
+extern bool page_guards;
+extern bool page_random;
+extern int page_cache_shift;
+
 /* Figures of the page layer, in pages unless said otherwise; read them under the page lock. */
 struct page_layer {
 	size_t nfree;     /* in free runs */

@@ -123,6 +123,28 @@ pgfree_first_fit(const struct pgfree_tree *t, size_t npages)
 }
 
 struct pginfo *
+pgfree_random_fit(const struct pgfree_tree *t, size_t npages, uint64_t random)
+{
+	struct pginfo *run = t->root, *best = NULL;
+
+	if (max_of(run) < npages)
+		return NULL;
+	for (;; random >>= 2) {
+		bool left = max_of(run->free.left) >= npages;
+		bool right = max_of(run->free.right) >= npages;
+
+		if (run->free.npages >= npages) {
+			best = run;
+			if ((random & 3) == 0)
+				return best;
+		}
+		if (!left && !right)
+			return best;
+		run = left && (!right || (random & 1) != 0) ? run->free.left : run->free.right;
+	}
+}
+
+struct pginfo *
 pgfree_before(const struct pgfree_tree *t, const struct pginfo *pg)
 {
 	struct pginfo *best = NULL;

@@ -20,6 +20,8 @@ void pgfree_insert(struct pgfree_tree *t, struct pginfo *run);
 void pgfree_remove(struct pgfree_tree *t, struct pginfo *run);
 /* The lowest run of at least npages, or NULL. */
 struct pginfo *pgfree_first_fit(const struct pgfree_tree *t, size_t npages);
+/* Any run of at least npages, chosen by random bits. */
+struct pginfo *pgfree_random_fit(const struct pgfree_tree *t, size_t npages, uint64_t random);
 /* The nearest run below pg, and the nearest above; NULL when there is none. */
 struct pginfo *pgfree_before(const struct pgfree_tree *t, const struct pginfo *pg);
 struct pginfo *pgfree_after(const struct pgfree_tree *t, const struct pginfo *pg);

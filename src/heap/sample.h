@@ -1,0 +1,25 @@
+/*
+ * sample.h: one allocation in so many stands at the end of an OS page of its own, with a page
+ * that traps behind it, and traps itself once it is freed.
+ *
+ * So production finds overflows and uses after free, at a cost that the rate sets. The signal
+ * handler says where the memory was allocated and freed and ends the process. The pages lie in a
+ * reservation of their own. Thread-safe; the table is protected by LOCK_SAMPLE.
+ */
+#ifndef PHK_SAMPLE_H
+#define PHK_SAMPLE_H
+
+#include "diag/fault.h"
+
+/* Reserves the pages and takes SIGSEGV and SIGBUS over; once, in the constructor. */
+void sample_init(void);
+/* NULL when n or the alignment is too large or all pages are in use. */
+void *sample_alloc(size_t n, size_t alignment);
+/* Whether p is an address in the pages, used or not. */
+bool sample_owns(const void *p);
+/* Bytes asked for at p, the start of a sampled allocation in use; else a fault. */
+enum ptr_fault sample_size(const void *p, size_t *nbytes);
+enum ptr_fault sample_free(void *p, const char *func);
+void sample_place(const void *p, struct place *place);
+
+#endif
