@@ -80,6 +80,12 @@ header_of(void *p)
 	return (struct header *)p - 1;
 }
 
+static bool
+in_use(const struct header *h)
+{
+	return h->magic == MAGIC && h->bucket < NBUCKETS;
+}
+
 static size_t
 block_nbytes(unsigned k)
 {
@@ -163,7 +169,7 @@ kingsley_free(void *p)
 	struct header *h = header_of(p);
 	unsigned k = h->bucket;
 
-	if (h->magic != MAGIC || k >= NBUCKETS)
+	if (!in_use(h))
 		return;
 	if (h->distance != 0) {
 		struct header *own = h - h->distance;
@@ -208,23 +214,23 @@ kingsley_usable(void *p)
 {
 	const struct header *h = header_of(p);
 
-	if (h->magic != MAGIC || h->bucket >= NBUCKETS)
-		return 0;
-	return room(h->bucket) - (size_t)h->distance * 8;
+	return in_use(h) ? room(h->bucket) - (size_t)h->distance * 8 : 0;
 }
 
-/* What a block that is free, but near the front of its list, can hold; 0 if there is none. */
-static size_t
-listed_room(const struct header *wanted)
+/* What a block can hold that is free, but near the front of its list. False if none is that. */
+static bool
+listed_room(const struct header *wanted, size_t *nbytes)
 {
 	for (unsigned k = 0; k < NBUCKETS; k++) {
 		const struct header *h = next_free[k];
 
 		for (int i = 0; h != NULL && i < REALLOC_SEARCH; i++, h = h->next)
-			if (h == wanted)
-				return room(k);
+			if (h == wanted) {
+				*nbytes = room(k);
+				return true;
+			}
 	}
-	return 0;
+	return false;
 }
 
 /*
@@ -236,20 +242,20 @@ static void *
 kingsley_realloc(void *p, size_t nbytes)
 {
 	struct header *h = header_of(p);
-	bool in_use = kingsley_usable(p) != 0;
-	size_t had = in_use ? kingsley_usable(p) : listed_room(h);
+	bool was_in_use = in_use(h);
+	size_t had = was_in_use ? kingsley_usable(p) : 0;
 	void *to;
 
-	if (had == 0)
+	if (!was_in_use && !listed_room(h, &had))
 		return NULL;
 	/* Stays unless it would not fit, or a smaller block would do. */
-	if (in_use && nbytes <= had && bucket_for(nbytes) == h->bucket)
+	if (was_in_use && nbytes <= had && bucket_for(nbytes) == h->bucket)
 		return p;
 	to = kingsley_malloc(nbytes);
 	if (to == NULL || to == p)
 		return to;
 	memcpy(to, p, had < nbytes ? had : nbytes);
-	if (in_use)
+	if (was_in_use)
 		kingsley_free(p);
 	return to;
 }

@@ -31,8 +31,8 @@
  * P2  MALLOC_FOLLOW comes only after MALLOC_FIRST or MALLOC_FOLLOW;
  * P3  the free runs are in order of addresses, with something between any two, and cover
  *     exactly the MALLOC_FREE pages;
- * P4  a pginfo stands at its own page's index, and `free` is the number of bits set, less than
- *     all of them;
+ * P4  a pginfo stands at its own page's index, and `free` is the number of bits set. All of
+ *     them only if no chunk was used yet: the last one's free gives the page back;
  * P5  a page of chunks is in its list exactly when it has a free one, in order of addresses;
  * P6  there is a spare pgfree, so that a free never needs memory.
  *

@@ -155,15 +155,13 @@ static size_t
 check_chunks(size_t i)
 {
 	const struct pginfo *info = page_dir[i];
-	size_t total = malloc_pagesize >> info->shift, nset = 0, bad = 0;
+	size_t total = malloc_pagesize >> info->shift, nset = 0;
 
 	if (info->page != index2ptr(i) || info->size != 1U << info->shift || info->total > total)
 		return broken("P4", info);
 	for (size_t word = 0; word < (total + MALLOC_BITS - 1) / MALLOC_BITS; word++)
 		nset += (size_t)__builtin_popcount(info->bits[word]);
-	if (nset != info->free || info->free >= info->total)
-		bad += broken("P4", info);
-	return bad;
+	return nset == info->free && nset <= info->total ? 0 : broken("P4", info);
 }
 
 /* Every entry; counts the pages that are free, and those that each list should hold. */

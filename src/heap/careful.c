@@ -154,9 +154,10 @@ alloc_large(size_t n, size_t alignment, bool zero)
 		pg->large.start = (uint32_t)(room & ~(align - 1));
 		p += pg->large.start;
 	}
-	if (known && zero)
-		zero = false;
-	fill_new(p, n, large_canary_end(pg), zero);
+	if (zero && known)
+		fill_new(p + n, 0, large_canary_end(pg) - n, false);
+	else
+		fill_new(p, n, large_canary_end(pg), zero);
 	return p;
 }
 
