@@ -2,15 +2,23 @@
  * idle: many threads alive at once, each of which allocates one small block and
  * then waits. Resident memory is taken before and after that one allocation, when
  * all stacks are already touched, so the difference per thread is what the
- * allocator keeps for a thread.
+ * allocator keeps for a thread. The threads take turns: all of them at once would
+ * measure the scheduler.
  *
  * usage: idle [threads [blocks-of-each]]
  */
 #include "common.h"
+#include <semaphore.h>
 
 enum { STACK = 64 << 10, STACK_TOUCHED = 24 << 10 };
 
-static pthread_barrier_t barrier;
+struct waiter {
+	sem_t go;
+	struct waiter *next;
+	pthread_t id;
+};
+
+static sem_t main_goes_on;
 static size_t blocks;
 
 static void
@@ -22,51 +30,76 @@ touch_stack(void)
 		here[i] = (char)i;
 }
 
+/* Wait for my turn; what I do then, I do alone. */
+static void
+my_turn(struct waiter *w)
+{
+	while (sem_wait(&w->go) != 0)
+		continue;
+}
+
+static void
+next_turn(struct waiter *w)
+{
+	sem_post(w->next != NULL ? &w->next->go : &main_goes_on);
+}
+
 static void *
 work(void *arg)
 {
+	struct waiter *w = arg;
 	void *p[16];
 	size_t n = blocks < 16 ? blocks : 16;
 
-	(void)arg;
 	touch_stack();
-	pthread_barrier_wait(&barrier);
-	pthread_barrier_wait(&barrier);		/* here main takes the first figure */
+	sem_post(&main_goes_on);
+	my_turn(w);
 	for (size_t i = 0; i < n; i++)
 		p[i] = block_new(40 + 24 * i);
-	pthread_barrier_wait(&barrier);
-	pthread_barrier_wait(&barrier);		/* and here the second */
+	next_turn(w);
+	my_turn(w);
 	for (size_t i = 0; i < n; i++)
 		block_free(p[i]);
+	next_turn(w);
 	return NULL;
+}
+
+static void
+everyone_once(struct waiter *first)
+{
+	sem_post(&first->go);
+	while (sem_wait(&main_goes_on) != 0)
+		continue;
 }
 
 int
 main(int argc, char **argv)
 {
 	size_t threads = bench_arg(argc, argv, 1, 10000);
-	pthread_t *id = bench_table(threads, sizeof(*id));
+	struct waiter *w = bench_map((threads + 1) * sizeof(*w));
 	size_t before, after;
 	pthread_attr_t attr;
 
 	blocks = bench_arg(argc, argv, 2, 1);
-	pthread_barrier_init(&barrier, NULL, (unsigned)threads + 1);
+	sem_init(&main_goes_on, 0, 0);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK);
-	for (size_t i = 0; i < threads; i++)
-		if (pthread_create(&id[i], &attr, work, NULL) != 0)
+	for (size_t i = 0; i < threads; i++) {
+		sem_init(&w[i].go, 0, 0);
+		w[i].next = i + 1 < threads ? &w[i + 1] : NULL;
+		if (pthread_create(&w[i].id, &attr, work, &w[i]) != 0)
 			bench_die("cannot create so many threads");
-	pthread_barrier_wait(&barrier);
+		while (sem_wait(&main_goes_on) != 0)
+			continue;
+	}
 	before = bench_rss();
-	pthread_barrier_wait(&barrier);
-	pthread_barrier_wait(&barrier);
+	everyone_once(w);
 	after = bench_rss();
-	pthread_barrier_wait(&barrier);
+	everyone_once(w);
 	for (size_t i = 0; i < threads; i++)
-		pthread_join(id[i], NULL);
+		pthread_join(w[i].id, NULL);
 	bench_print("ops", threads);
 	bench_print("thread_bytes", after > before ? (after - before) / threads : 0);
 	bench_print("rss_end", bench_rss());
-	free(id);
 	return 0;
 }

@@ -4,12 +4,16 @@
  *
  * usage: remote [operations [producers [consumers]]]
  *
- * The mutex protects the queue, which holds at most QUEUE batches: a fast
+ * The mutex protects the queue, which holds about QUEUE batches at most: a fast
  * producer waits, so that memory is bounded by the program itself.
  */
 #include "common.h"
 
-enum { QUEUE = 64, BATCH = 200 };
+/*
+ * Sleepers are woken when there is much to do, not for each batch: else it is the
+ * cost of waking them that is measured, and it varies from run to run.
+ */
+enum { BATCH = 200, QUEUE = 96, FULL_ENOUGH = 64, EMPTY_ENOUGH = 32 };
 
 struct batch {
 	struct batch *next;
@@ -31,12 +35,13 @@ put(struct batch *b)
 {
 	b->next = NULL;
 	pthread_mutex_lock(&mutex);
-	while (queued == QUEUE)
-		pthread_cond_wait(&not_full, &mutex);
+	if (queued >= QUEUE)
+		while (queued > EMPTY_ENOUGH)
+			pthread_cond_wait(&not_full, &mutex);
 	*last = b;
 	last = &b->next;
-	queued++;
-	pthread_cond_signal(&not_empty);
+	if (++queued == FULL_ENOUGH)
+		pthread_cond_broadcast(&not_empty);
 	pthread_mutex_unlock(&mutex);
 }
 
@@ -46,13 +51,14 @@ take(void)
 	struct batch *b;
 
 	pthread_mutex_lock(&mutex);
-	while (first == NULL && producing > 0)
-		pthread_cond_wait(&not_empty, &mutex);
+	if (first == NULL)
+		while (queued < FULL_ENOUGH && producing > 0)
+			pthread_cond_wait(&not_empty, &mutex);
 	if ((b = first) != NULL) {
 		if ((first = b->next) == NULL)
 			last = &first;
-		queued--;
-		pthread_cond_signal(&not_full);
+		if (--queued == EMPTY_ENOUGH)
+			pthread_cond_broadcast(&not_full);
 	}
 	pthread_mutex_unlock(&mutex);
 	return b;
@@ -94,7 +100,7 @@ work(void *arg)
 int
 main(int argc, char **argv)
 {
-	uint64_t todo = bench_arg(argc, argv, 1, 8000000);
+	uint64_t todo = bench_arg(argc, argv, 1, 16000000);
 	size_t producers = bench_arg(argc, argv, 2, 1);
 	size_t consumers = bench_arg(argc, argv, 3, 1);
 	struct worker *w = bench_table(producers + consumers, sizeof(*w));

@@ -21,8 +21,11 @@
 
 #include <string.h>
 
-/* A current page is not waited for. */
-#define COUNTDOWN_NEVER INT32_MAX
+/*
+ * A current page is not waited for, unless somebody has to look at an allocation now and then:
+ * then malloc's next one after so many frees goes the slow way.
+ */
+uint32_t chunk_poke = INT32_MAX;
 /* An empty page of fewer chunks than this stays with its owner when it has no other. */
 #define SPARE_NCHUNKS 64
 
@@ -129,7 +132,10 @@ chunk_event(struct owner *o, struct pginfo *pg)
 
 	switch ((enum page_state)pg->chunk.state) {
 	case PAGE_CURRENT:
-		countdown_set(o, pg, COUNTDOWN_NEVER);
+		o->sample_left -= chunk_poke;
+		o->slots[pg->chunk.class_no].word = &owner_nothing;
+		o->slots[pg->chunk.class_no].none = 0;
+		countdown_set(o, pg, chunk_poke);
 		return;
 	case PAGE_FULL:
 		pg->chunk.state = PAGE_AVAIL;
@@ -150,7 +156,7 @@ page_make_current(struct owner *o, struct pginfo *pg)
 {
 	o->page[pg->chunk.class_no] = pg;
 	pg->chunk.state = PAGE_CURRENT;
-	countdown_set(o, pg, COUNTDOWN_NEVER);
+	countdown_set(o, pg, chunk_poke);
 }
 
 /* A page without free chunk is left alone until enough of them come back. */

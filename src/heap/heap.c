@@ -20,6 +20,9 @@
 
 #include <string.h>
 
+/* Frees at the most until sampling looks whether an allocation is due. */
+#define SAMPLE_POKE_MAX 1024U
+
 static int started;
 
 void
@@ -36,6 +39,8 @@ malloc_init(void)
 		page_guards = opt.guard;
 		page_random = opt.random;
 		page_cache_shift = opt.cache_shift;
+		if (opt.sample_rate != 0)
+			chunk_poke = opt.sample_rate < SAMPLE_POKE_MAX ? opt.sample_rate : SAMPLE_POKE_MAX;
 		owner_init(opt.careful);
 		store_release(&started, 1);
 	}
