@@ -43,7 +43,7 @@ def parse_peer(spec):
     path, *env = rest.split(",")
     if not name or not os.path.isfile(path) or not all("=" in e for e in env):
         raise SystemExit("bench: --peer wants NAME=path.so[,VARIABLE=value...], not " + spec)
-    return Allocator(name, path, (e.split("=", 1) for e in env), "as given")
+    return Allocator(name, path, (e.split("=", 1) for e in env))
 
 
 def is_bound(allocator, programs):

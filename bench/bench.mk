@@ -1,6 +1,7 @@
 # The benchmarks. Nothing here is part of `make all`; doc/benchmarks.md explains.
 #   make bench [RUNS=5] [ONLY=larson-t4,churn] [GROUP=one] [PEERS="NAME=path.so ..."]
-#              [ALLOCATORS=phkmalloc,glibc] [SCALE=0.5] [BENCH_OUT=dir] [BENCH_ARGS=...]
+#              [ALLOCATORS=phkmalloc,glibc] [SCALE=0.5] [IDLE=10] [BENCH_OUT=dir]
+#              [BENCH_ARGS="--wait 10 --update-doc doc/benchmarks.md"]
 #   make bench-instructions [PEERS=...]
 
 B ?= build
@@ -14,16 +15,16 @@ BENCH_PEERS = $(addprefix --peer ,$(PEERS))
 
 .PHONY: bench bench-programs bench-setup bench-instructions
 
-bench: bench-programs bench-setup
+bench: bench-setup bench-programs
 	bench/run.py --subject $(SO) --bin $(B)/bench --out $(BENCH_OUT) $(BENCH_PEERS) \
 		$(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only $(ONLY)) \
-		$(if $(GROUP),--group $(GROUP)) $(if $(SCALE),--scale $(SCALE)) \
+		$(if $(IDLE),--idle $(IDLE)) $(if $(GROUP),--group $(GROUP)) $(if $(SCALE),--scale $(SCALE)) \
 		$(if $(ALLOCATORS),--allocators $(ALLOCATORS)) $(BENCH_ARGS)
 
 bench-setup:
 	bench/run.py --setup
 
-bench-instructions: bench-programs
+bench-instructions: bench-setup bench-programs
 	bench/insn.py --subject $(SO) --bin $(B)/bench $(BENCH_PEERS) $(BENCH_ARGS)
 
 bench-programs: $(BENCH_PROGRAMS) $(B)/bench/launch

@@ -99,16 +99,21 @@ def verdict(figures, workload, metric, limit, show):
     return "%.2f of %s" % (ratio, peer), css
 
 
-def dots(figures, metric, title, limit, show):
-    """A row a workload, a mark an allocator, the baseline as the line at 1."""
-    names = figures.measured(metric)
+def dots(figures, metric, title, limit, show, real):
+    """A row a workload, a mark an allocator, the baseline as the line at 1.
+
+    Real programs differ less than the patterns made to tell allocators apart, so
+    they get a drawing, and with it a scale, of their own.
+    """
+    names = [w for w in figures.measured(metric)
+             if (markdown.KNOWN[w].group == "real") == real]
     ratios = {(w, a): figures.ratio(w, a, metric) for w in names for a in figures.allocators}
     values = [r for r in ratios.values() if r is not None]
     if not values:
         return ""
     groups = list(grouped(names))
     height = 46 + sum(34 + ROW * len(ws) for _, ws in groups)
-    d = Drawing(1040, height, title)
+    d = Drawing(1040, height, title + (", real programs" if real else ""))
     scale = Log(values, 250, 820, 1 / 16, 16)
     axis_top(d, scale, 14, height - 8, "%s×")
     d.text(100, 14, "workload", "tick", "end")
@@ -154,7 +159,7 @@ def dot_row(d, figures, scale, w, metric, ratios, y, show):
         d.mark(scale(ratio), middle, i, tip, 6.2 if i == 0 else 4.6)
         if scale.beyond(ratio):
             d.text(scale(ratio) + (9 if ratio > 1 else -9), middle + 4,
-                   "%.3g× ▸" % ratio if ratio > 1 else "◂ %.2g×" % ratio,
+                   "%s× ▸" % plain(ratio) if ratio > 1 else "◂ %.2g×" % ratio,
                    "value m a%d" % i, "start" if ratio > 1 else "end")
 
 

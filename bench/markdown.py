@@ -3,7 +3,7 @@
 import workloads
 
 KNOWN = {w.name: w for w in workloads.ALL}
-SPEED_LIMIT, MEMORY_LIMIT = 1.10, 1.05      # beyond, a workload counts as lost
+SPEED_LIMIT, MEMORY_LIMIT, AFTER_LIMIT = 1.10, 1.05, 0.70   # beyond, it counts as lost
 
 
 def number(value, form="%.2f"):
@@ -21,7 +21,7 @@ def table(head, rows):
 
 def overview(figures):
     columns = [("CPU", "cpu"), ("wall", "wall"), ("peak RSS", "peak_rss"),
-               ("RSS after the peak", "rss_end"), ("idle", "rss_idle"),
+               ("RSS at the end", "rss_end"), ("idle", "rss_idle"),
                ("trimmed", "rss_trim"), ("minor faults", "minflt")]
     columns = [(title, m) for title, m in columns if figures.common(m)]
     over = [str(len(figures.common(m))) + " of %d" % len(figures.measured(m))
@@ -73,7 +73,7 @@ def against_peers(figures, metric, limit, what):
     for ratio, w, best in sorted(lost, reverse=True):
         lines.append("  - %s: %.2f of %s" % (w, ratio, best))
     if not lost:
-        lines.append("  - on no workload worse than %.2f of the best peer there" % limit)
+        lines.append("  - on no workload more than %.2f of the best peer there" % limit)
     return "\n".join(lines) + "\n"
 
 
@@ -114,17 +114,22 @@ def summary(figures, about):
         "%s. %s: %d round(s), %d workloads, one run of each under each allocator a round.\n"
         % (about["machine"], about["date"], figures.rounds, len(figures.workloads)),
         "Allocators: %s. Repeat with `%s`.\n" % (versions, about["command"]),
+        "Other programs took %.0f%% of the machine during the median run%s.\n" % (
+            100 * figures.others(), " (too much: repeat on a quiet machine)"
+            if figures.others() > 0.1 else ""),
         "Ratios to %s (lower is better): medians over the rounds, each ratio of two runs of "
         "one round; geometric means over the workloads.\n" % figures.baseline,
         overview(figures)]
     if figures.subject:
-        parts.append(against_peers(figures, "cpu", SPEED_LIMIT, "user+system CPU")
-                     + against_peers(figures, "peak_rss", MEMORY_LIMIT,
-                                     "peak RSS (%s apart)" % figures.baseline))
+        parts.append("".join(against_peers(figures, *goal) for goal in (
+            ("cpu", SPEED_LIMIT, "user+system CPU"),
+            ("peak_rss", MEMORY_LIMIT, "peak RSS (%s apart)" % figures.baseline),
+            ("rss_idle", AFTER_LIMIT, "RSS after %d s idle" % about["idle"]),
+            ("rss_trim", AFTER_LIMIT, "RSS after a trim"))))
     seconds = "{:.2f} s".format
     for title, metric, show in (
             ("User+system CPU", "cpu", seconds), ("Wall time", "wall", seconds),
-            ("Peak RSS", "peak_rss", megabytes), ("RSS after the peak", "rss_end", megabytes),
+            ("Peak RSS", "peak_rss", megabytes), ("RSS at the end", "rss_end", megabytes),
             ("RSS after %d s idle" % about["idle"], "rss_idle", megabytes),
             ("RSS after a trim", "rss_trim", megabytes),
             ("Minor faults", "minflt", "{:.0f}".format)):

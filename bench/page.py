@@ -48,6 +48,12 @@ def pair(*drawings):
     return "<div class=grid>%s</div>" % shown if shown else ""
 
 
+def both(figures, metric, title, limit, show):
+    """The patterns and the real programs, each drawn on a scale of their own."""
+    drawn = (charts.dots(figures, metric, title, limit, show, real) for real in (False, True))
+    return ["<figure>%s</figure>" % d for d in drawn if d]
+
+
 def legend(figures):
     keys = []
     for a in figures.allocators:
@@ -78,12 +84,13 @@ def tiles(figures):
         if mine is None or not peers:
             continue
         value, peer = min(peers)
-        shown.append(tile("%.2f×" % (mine / value), "%s of %s, the best peer overall"
-                          % (what, peer)))
+        best = "best peer" if figures.baseline in figures.peers(metric) else "leanest fast peer"
+        shown.append(tile("%.2f×" % (mine / value), "%s of %s, the %s overall"
+                          % (what, peer, best)))
         against = [figures.against_best(w, metric)[0] for w in figures.measured(metric)]
         against = [r for r in against if r is not None]
         shown.append(tile("%d of %d" % (sum(r <= limit for r in against), len(against)),
-                          "workloads within %.2f of the best peer there, %s" % (limit, what)))
+                          "workloads within %.2f of the %s there, %s" % (limit, best, what)))
     return "<div class=tiles>%s%s</div>" % ("".join(shown), ran)
 
 
@@ -96,6 +103,9 @@ def notices(figures, about):
     if about["missing"]:
         parts.append("<div class=notice><b>Not measured</b> %s</div>"
                      % escape("; ".join(about["missing"])))
+    if figures.others() > 0.1:
+        parts.append("<div class='notice bad'>Other programs took %.0f%% of the machine during "
+                     "the median run: the figures are rough.</div>" % (100 * figures.others()))
     return "".join(parts)
 
 
@@ -162,11 +172,10 @@ def render(figures, about, out):
                     charts.landscape(figures),
                     charts.overall_bars(figures, "cpu", "user+system CPU"),
                     charts.overall_bars(figures, "peak_rss", "peak RSS"))),
-        section("User+system CPU", lead_cpu, "<figure>%s</figure>" % charts.dots(
+        section("User+system CPU", lead_cpu, *both(
             figures, "cpu", "user+system CPU", markdown.SPEED_LIMIT, seconds)),
-        section("Peak RSS", "The largest process of each run, as the kernel accounts it.",
-                "<figure>%s</figure>" % charts.dots(figures, "peak_rss", "peak RSS",
-                                                    markdown.MEMORY_LIMIT, megabytes)),
+        section("Peak RSS", "The largest process of each run, as the kernel accounts it.", *both(
+            figures, "peak_rss", "peak RSS", markdown.MEMORY_LIMIT, megabytes)),
         memory_section(figures, out),
         section("Scale", "Many threads, many thread lives, large heaps.", pair(
             charts.bars(figures, "idle-10k", "thread_bytes", "Kept for each of 10,000 "
@@ -175,10 +184,9 @@ def render(figures, about, out):
             charts.bars(figures, "storm", "rss_end", "RSS after 50,000 thread lives",
                             megabytes),
             charts.bars(figures, "redis", "throughput", "redis: requests a second "
-                            "(more is better)", count))),
+                            "(more is better)", lambda v: "%.0f k" % (v / 1e3)))),
         section("Minor faults", "First touches of memory the kernel had to supply.",
-                "<figure>%s</figure>" % charts.dots(figures, "minflt", "minor faults", None,
-                                                    count)),
+                *both(figures, "minflt", "minor faults", None, count)),
         section("All figures", "Ratio, and the median itself. The best of a row is marked. "
                 "Absolute times mean little on a shared machine.", tables(figures)),
         "<footer><p>%s.</p><p>Repeat with <code>%s</code></p></footer>" % (

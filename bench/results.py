@@ -12,7 +12,7 @@ import statistics
 
 FIELDS = ("round", "workload", "allocator", "status", "cpu", "user", "system", "wall",
           "minflt", "majflt", "peak_rss", "mean_rss", "ops", "throughput", "live", "rss_early",
-          "rss_end", "rss_idle", "rss_trim", "op_ns", "thread_bytes")
+          "rss_end", "rss_idle", "rss_trim", "op_ns", "thread_bytes", "others")
 TEXT = {"workload", "allocator", "status"}
 LOWEST = {"minflt": 50, "cpu": 0.002, "wall": 0.002}    # below, a ratio says nothing
 
@@ -59,6 +59,11 @@ class Results:
         for r in rows:
             self.by.setdefault((r["workload"], r["allocator"]), {})[r["round"]] = r
 
+    def others(self):
+        """Median share of the machine that other programs took during a run."""
+        shares = [r["others"] for r in self.rows if r.get("others") is not None]
+        return statistics.median(shares) if shares else 0.0
+
     def failures(self):
         return [r for r in self.rows if r["status"] != "ok"]
 
@@ -97,8 +102,8 @@ class Results:
         return geomean([self.ratio(w, allocator, metric) for w in self.common(metric)])
 
     def peers(self, metric):
-        """Who the subject is held against: for memory not the baseline libc."""
-        memory = "rss" in metric
+        """Who the subject is held against: for peak RSS, who is lean and fast."""
+        memory = metric == "peak_rss"
         return [a for a in self.allocators
                 if not self.is_subject(a) and not (memory and a == self.baseline)]
 

@@ -46,6 +46,8 @@ def arguments():
     p.add_argument("--scale", type=float, default=1.0, help="times the operations")
     p.add_argument("--idle", type=int, default=2, help="seconds before rss_idle (2)")
     p.add_argument("--timeout", type=int, default=60, help="seconds for one run (60)")
+    p.add_argument("--wait", type=int, default=0,
+                   help="wait so many seconds for a quiet machine before each run (0)")
     p.add_argument("--list", action="store_true", help="name the workloads and allocators")
     p.add_argument("--setup", action="store_true", help="install what is missing (root)")
     p.add_argument("--report", action="store_true", help="run nothing: show --out again")
@@ -104,6 +106,22 @@ def status_of(report, complaint):
     return "ok" if report["loaded"] else "library not loaded"
 
 
+def busy_seconds():
+    """CPU time the whole machine has spent, but idle, since it was started."""
+    with open("/proc/stat") as f:
+        ticks = [int(n) for n in f.readline().split()[1:]]
+    return (sum(ticks[:8]) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+
+
+def wait_until_quiet(limit):
+    end = time.monotonic() + limit
+    while time.monotonic() < end:
+        before = busy_seconds()
+        time.sleep(0.2)
+        if busy_seconds() - before <= 0.02:
+            return
+
+
 class Runner:
     def __init__(self, options, scratch):
         self.options = options
@@ -128,6 +146,8 @@ class Runner:
         stdin = workload.stdin.format(**self.places) if workload.stdin else os.devnull
         # a real program's output is not wanted; ours print a few lines
         to = os.devnull if workload.needs else output
+        wait_until_quiet(self.options.wait)
+        busy = busy_seconds()
         with open(stdin) as i, open(to, "w") as o, open(errors, "w") as e:
             process = subprocess.Popen(command, stdin=i, stdout=o, stderr=e, env=env)
             found = servers.drive(workload, self) if workload.server else {}
@@ -139,6 +159,9 @@ class Runner:
         run["status"] = run.get("status") or status_of(measured, complaint and ": " + complaint)
         if "user" in run:
             run["cpu"] = run["user"] + run["system"]
+            if not workload.server:     # whose clients are no strangers
+                others = busy_seconds() - busy - run["cpu"]
+                run["others"] = max(0.0, others / run["wall"] / os.cpu_count())
         if run.get("ops") and "throughput" not in run:
             run["throughput"] = run["ops"] / run["wall"]
         if workload.curve and os.path.isfile(curve):
@@ -171,6 +194,21 @@ def measure(options, chosen, found):
                 print("%5.0f s  round %d  %-14s %s" % (
                     time.time() - started, n + 1, workload.name,
                     "   ".join("%s %s" % s for s in shown)), flush=True)
+
+
+def repeat_command(options):
+    """As `make bench`; of a peer's path only the file's name, it lies elsewhere elsewhere."""
+    peers = []
+    for spec in options.peer:
+        name, _, rest = spec.partition("=")
+        path, comma, env = rest.partition(",")
+        peers.append("%s=%s%s" % (name, os.path.basename(path), comma + env))
+    words = ["make bench RUNS=%d" % options.runs]
+    words += ["%s=%s" % (key, value) for key, value, default in (
+        ("IDLE", options.idle, 2), ("SCALE", options.scale, 1.0), ("ONLY", options.only, ""),
+        ("GROUP", options.group, ""), ("ALLOCATORS", options.allocators, ""))
+        if value != default]
+    return " ".join(words + (['PEERS="%s"' % " ".join(peers)] if peers else []))
 
 
 def machine():
@@ -248,10 +286,9 @@ def main():
     if options.baseline not in [a.name for a in found] or not chosen:
         raise SystemExit("bench: nothing to compare")
     os.makedirs(options.out, exist_ok=True)
-    command = "bench/run.py " + " ".join(a for a in sys.argv[1:] if a != "--update-doc")
     about = {"machine": machine(), "date": time.strftime("%Y-%m-%d"), "runs": options.runs,
              "scale": options.scale, "idle": options.idle, "baseline": options.baseline,
-             "missing": missing, "command": command,
+             "missing": missing, "command": repeat_command(options),
              "allocators": [a.described() for a in found]}
     with open(os.path.join(options.out, "about.json"), "w") as f:
         json.dump(about, f, indent=1)

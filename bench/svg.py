@@ -93,8 +93,8 @@ class Log:
     def __init__(self, values, start, end, low=1 / 64, high=64):
         self.low = max(low, min(values) / 1.08)
         self.high = min(high, max(values) * 1.08)
-        if self.high / self.low < 1.5:
-            self.low, self.high = self.low / 1.2, self.high * 1.2
+        if self.high / self.low < 1.25:
+            self.low, self.high = self.low / 1.1, self.high * 1.1
         self.start, self.end = start, end
 
     def __call__(self, value):

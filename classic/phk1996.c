@@ -275,7 +275,7 @@ list_remove(struct pginfo *info)
 
 /* A page of chunks of 2^shift bytes; the pginfo in it unless that takes more than two. */
 static bool
-malloc_make_chunks(unsigned shift)
+malloc_make_chunks(size_t shift)
 {
 	size_t total = malloc_pagesize >> shift, reserved = 0;
 	size_t words = (total + MALLOC_BITS - 1) / MALLOC_BITS;
@@ -310,7 +310,7 @@ malloc_make_chunks(unsigned shift)
 static void *
 malloc_bytes(size_t size)
 {
-	unsigned shift = 4, i = 0;
+	size_t shift = 4, i = 0, bit;
 	struct pginfo *info;
 	char *p;
 
@@ -321,8 +321,9 @@ malloc_bytes(size_t size)
 	info = page_dir[shift];
 	while (info->bits[i] == 0)
 		i++;
-	p = info->page + (((size_t)i * MALLOC_BITS + (unsigned)__builtin_ctz(info->bits[i])) << shift);
-	info->bits[i] &= info->bits[i] - 1;
+	bit = (size_t)__builtin_ctz(info->bits[i]);
+	info->bits[i] &= ~(1U << bit);
+	p = info->page + ((i * MALLOC_BITS + bit) << shift);
 	if (--info->free == 0)
 		page_dir[shift] = info->next;
 	if (malloc_junk)

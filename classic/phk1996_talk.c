@@ -13,12 +13,14 @@ static const char *const complaint[][2] = {
 	[NEVER_CALLED] = { "free(): malloc() never got called.\n",
 	    "realloc(): malloc() never got called.\n" },
 	[TOO_LOW] = { "free(): junk pointer (too low)\n", "realloc(): junk pointer (too low)\n" },
-	[TOO_HIGH] = { "free(): junk pointer (too high)\n", "realloc(): junk pointer (too high)\n" },
+	[TOO_HIGH] = { "free(): junk pointer (too high)\n",
+	    "realloc(): junk pointer (too high)\n" },
 	[FREE_PAGE] = { "free(): already free page.\n", "realloc(): wrong page pointer.\n" },
 	[WRONG_PAGE] = { "free(): freeing wrong page.\n", "realloc(): wrong page pointer.\n" },
 	[MODIFIED_PAGE] = { "free(): modified page pointer.\n",
 	    "realloc(): modified page pointer.\n" },
-	[MODIFIED_CHUNK] = { "free(): modified pointer.\n", "realloc(): modified chunk pointer.\n" },
+	[MODIFIED_CHUNK] = { "free(): modified pointer.\n",
+	    "realloc(): modified chunk pointer.\n" },
 	[FREE_CHUNK] = { "free(): already free chunk.\n", "realloc(): already free chunk.\n" },
 };
 
@@ -125,7 +127,8 @@ malloc_dump(void)
 			    (size_t)info->total, (size_t)info->size, (void *)info->page,
 			    (void *)info->next);
 		else
-			say("%p %zu .. %zu %s\n", (void *)index2ptr(i), i, i + n - 1, meaning(info));
+			say("%p %zu .. %zu %s\n", (void *)index2ptr(i), i, i + n - 1,
+			    meaning(info));
 	}
 	dump_runs();
 	say("Minsize\t%zu\nMaxsize\t%zu\nPagesize\t%zu\nPageshift\t%zu\n",

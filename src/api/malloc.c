@@ -26,8 +26,13 @@ api_no_memory(void)
 static NOINLINE void *
 malloc_slow(size_t n)
 {
-	void *p = imalloc(n);
+	struct owner *o = owner_self;
+	void *p;
 
+	if (LIKELY(n <= CLASS_DIRECT_MAX && o != &owner_none && !opt.intercept))
+		p = chunk_take_slow(o, size_class_of(n));
+	else
+		p = imalloc(n);
 	if (LIKELY(p != NULL))
 		return p;
 	return n == 0 && opt.zero_is_null ? NULL : api_no_memory();

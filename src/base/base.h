@@ -80,6 +80,16 @@ lowest_bit(uint64_t word)
 	return (uint64_t)(unsigned)__builtin_ctzll(word);
 }
 
+/* Bits that are 1. In line: the baseline x86-64 has no instruction for it, only a slow function. */
+ALWAYS_INLINE unsigned
+count_bits(uint64_t word)
+{
+	word -= word >> 1 & 0x5555555555555555U;
+	word = (word & 0x3333333333333333U) + (word >> 2 & 0x3333333333333333U);
+	word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fU;
+	return (unsigned)(word * 0x0101010101010101U >> 56);
+}
+
 _Static_assert(sizeof(void *) == 8, "phkmalloc is for 64-bit machines");
 _Static_assert(sizeof(size_t) == 8, "phkmalloc is for 64-bit machines");
 

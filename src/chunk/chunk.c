@@ -43,7 +43,7 @@ chunk_live(const struct pginfo *pg)
 	size_t nfree = 0;
 
 	for (unsigned w = 0; w < c->nwords; w++)
-		nfree += (size_t)__builtin_popcountll(load_relaxed(&pg->bits[w]) &
+		nfree += count_bits(load_relaxed(&pg->bits[w]) &
 		    ~chunk_none(c, w));
 	return c->nchunks - nfree;
 }
@@ -56,21 +56,73 @@ slot_clear(struct owner *o, unsigned class_no)
 	o->page[class_no] = NULL;
 }
 
-/* Points the slot to the lowest word of the current page that has a free chunk. */
-static bool
-slot_advance(struct slot *slot, const struct pginfo *pg, const char *page)
+static void
+slot_set(struct slot *slot, const struct pginfo *pg, unsigned w)
 {
 	const struct size_class *c = &size_classes[pg->chunk.class_no];
-	unsigned w = 0;
 
-	while (w + 1U < c->nwords && load_relaxed(&pg->bits[w]) == 0)
-		w++;
-	if (w + 1U == c->nwords && load_relaxed(&pg->bits[w]) == c->last_none)
-		return false;
 	slot->word = &pg->bits[w];
 	slot->none = chunk_none(c, w);
-	slot->base = (char *)(uintptr_t)page + (size_t)w * 64 * c->size;
+	slot->base = page_address(pg) + (size_t)w * 64 * c->size;
+}
+
+/*
+ * At the end of a pass over a page: whether there is another, and over which words. Words at the
+ * end that are wholly free are left alone while an eighth of the others is free, so that a page
+ * is touched from its start on, and malloc finds several chunks in each word it visits.
+ */
+static bool
+pass_again(struct pass *pass, const struct pginfo *pg, size_t *nfree)
+{
+	const struct size_class *c = &size_classes[pg->chunk.class_no];
+	unsigned end = 0;
+	size_t n = 0, upto = 0;
+
+	for (unsigned w = 0; w < c->nwords; w++) {
+		uint64_t word = load_relaxed(&pg->bits[w]);
+
+		n += count_bits(word & ~chunk_none(c, w));
+		if (word != ~(uint64_t)0) {
+			end = w + 1;
+			upto = n;
+		}
+	}
+	*nfree = n;
+	pass->word = 0;
+	pass->end = (uint8_t)end;
+	if (n == 0)
+		return false;
+	if (upto != 0 && upto >= (size_t)end * 64 / 8)
+		return true;
+	if (end == c->nwords)
+		return n >= c->wake;
+	/* Start with the first of the free words, and leave the few chunks before it for later. */
+	pass->word = (uint8_t)end;
+	pass->end = (uint8_t)(end + 1);
 	return true;
+}
+
+/* Points the slot to the next word of the pass that has a free chunk. */
+static bool
+slot_advance(struct owner *o, unsigned class_no, size_t *nfree)
+{
+	const struct size_class *c = &size_classes[class_no];
+	const struct pginfo *pg = o->page[class_no];
+	struct pass *pass = &o->pass[class_no];
+	unsigned w = pass->word;
+
+	for (;;) {
+		for (; w < pass->end; w++) {
+			if (load_relaxed(&pg->bits[w]) == chunk_none(c, w))
+				continue;
+			pass->word = (uint8_t)w;
+			slot_set(&o->slots[class_no], pg, w);
+			return true;
+		}
+		if (!pass_again(pass, pg, nfree))
+			return false;
+		w = pass->word;
+	}
 }
 
 /* --- pages come and go ------------------------------------------------------------------- */
@@ -128,8 +180,6 @@ page_empty(struct owner *o, struct pginfo *pg, bool spare)
 void
 chunk_event(struct owner *o, struct pginfo *pg)
 {
-	size_t freed = (size_t)(pg->chunk.started - pg->countdown);
-
 	switch ((enum page_state)pg->chunk.state) {
 	case PAGE_CURRENT:
 		o->sample_left -= chunk_poke;
@@ -140,7 +190,7 @@ chunk_event(struct owner *o, struct pginfo *pg)
 	case PAGE_FULL:
 		pg->chunk.state = PAGE_AVAIL;
 		pgheap_insert(&o->avail[pg->chunk.class_no], pg);
-		countdown_set(o, pg, pg->chunk.nchunks - freed);
+		countdown_set(o, pg, chunk_live(pg));
 		break;
 	case PAGE_AVAIL:
 		ASSERT(pg->countdown == 0);
@@ -155,23 +205,25 @@ static void
 page_make_current(struct owner *o, struct pginfo *pg)
 {
 	o->page[pg->chunk.class_no] = pg;
+	o->pass[pg->chunk.class_no] = (struct pass){0, 0};
 	pg->chunk.state = PAGE_CURRENT;
 	countdown_set(o, pg, chunk_poke);
 }
 
-/* A page without free chunk is left alone until enough of them come back. */
+/* A page with few free chunks is left alone until there are enough of them. */
 static void
-page_sleep(struct owner *o, struct pginfo *pg)
+page_sleep(struct owner *o, struct pginfo *pg, size_t nfree)
 {
+	ASSERT(nfree < size_classes[pg->chunk.class_no].wake);
 	slot_clear(o, pg->chunk.class_no);
 	pg->chunk.state = PAGE_FULL;
-	countdown_set(o, pg, size_classes[pg->chunk.class_no].wake);
+	countdown_set(o, pg, size_classes[pg->chunk.class_no].wake - nfree);
 }
 
 void *
 chunk_take_slow(struct owner *o, unsigned class_no)
 {
-	struct slot *slot = &o->slots[class_no];
+	size_t nfree = 0;
 	void *chunk;
 
 	if (load_relaxed(&o->inbox) != NULL)
@@ -180,9 +232,10 @@ chunk_take_slow(struct owner *o, unsigned class_no)
 		struct pginfo *pg = o->page[class_no];
 
 		if (pg != NULL) {
-			if (slot_advance(slot, pg, page_address(pg)) && chunk_take(slot, &chunk))
+			if (slot_advance(o, class_no, &nfree) &&
+			    chunk_take(&o->slots[class_no], &chunk))
 				return chunk;
-			page_sleep(o, pg);
+			page_sleep(o, pg, nfree);
 		}
 		pg = o->avail[class_no];
 		if (pg != NULL)
@@ -247,8 +300,8 @@ chunk_retire_all(struct owner *o)
 		if (pg == NULL)
 			continue;
 		live = chunk_live(pg);
-		if (live == pg->chunk.nchunks) {
-			page_sleep(o, pg);
+		if (pg->chunk.nchunks - live < size_classes[c].wake) {
+			page_sleep(o, pg, pg->chunk.nchunks - live);
 			continue;
 		}
 		slot_clear(o, c);

@@ -18,7 +18,7 @@
 enum page_state {
 	PAGE_CURRENT, /* malloc takes chunks from it; frees are not counted towards anything */
 	PAGE_AVAIL,   /* in the heap of pages with free chunks; countdown ends when it is empty */
-	PAGE_FULL,    /* in no list; countdown ends when enough chunks are free to be worth a visit */
+	PAGE_FULL,    /* too few free chunks; in no list; countdown ends when they are worth a visit */
 };
 
 /*

@@ -65,7 +65,8 @@ check_content(struct walk *k, const struct pginfo *pg)
 		expect(k, pg->countdown >= 0 && (size_t)pg->countdown == live,
 		    "C6: countdown of an available page", pg);
 	if (pg->chunk.state == PAGE_FULL)
-		expect(k, (size_t)(pg->chunk.started - pg->countdown) == c->nchunks - live,
+		expect(k, pg->countdown > 0 &&
+		    (size_t)pg->countdown + (c->nchunks - live) == c->wake,
 		    "C6: countdown of a full page", pg);
 }
 

@@ -24,8 +24,8 @@
  *   C4  Chunks of remote that are free imply PGINFO_PENDING (when no thread frees right now).
  *   C5  A current page is page[class] of its owner; an available one is in its pairing heap,
  *       exactly once; a full one is in neither.
- *   C6  For an available page countdown is the number of chunks in use; for a full page
- *       started - countdown is the number of chunks freed in bits.
+ *   C6  For an available page countdown is the number of chunks in use; for a full page it is
+ *       the number that has to be freed until the class's wake chunks are free.
  *   C7  A slot's word is a word of the current page, or the empty word when there is none.
  */
 #ifndef PHK_OWNER_H
@@ -42,6 +42,12 @@ struct slot {
 	size_t size;
 };
 
+/* Malloc goes over a page's words from the first to the last in use, and then again. */
+struct pass {
+	uint8_t word; /* the slot's */
+	uint8_t end;  /* words from here on are wholly free, and not used before they must be */
+};
+
 enum owner_state {
 	OWNER_LIVE,
 	OWNER_PARKED,
@@ -53,6 +59,7 @@ struct owner {
 	struct slot *direct[CLASS_DIRECT_COUNT]; /* slot by (size + 15) / 16 */
 	struct slot slots[CLASS_COUNT] ALIGNED(CACHE_LINE);
 	struct pginfo *page[CLASS_COUNT];        /* current */
+	struct pass pass[CLASS_COUNT];           /* over the current page's words */
 	struct pginfo *avail[CLASS_COUNT];       /* lowest page with free chunks: heap roots */
 	uint64_t nfreed[CLASS_COUNT];            /* chunks freed, as far as countdowns were read */
 	struct owner *next;                      /* of all owners ever made */

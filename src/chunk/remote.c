@@ -144,7 +144,7 @@ page_collect(struct owner *o, struct pginfo *pg)
 			freed &= ~pg->bits[w];
 		}
 		store_relaxed(&pg->bits[w], pg->bits[w] | freed);
-		n += __builtin_popcountll(freed);
+		n += (int)count_bits(freed);
 	}
 	pg->countdown -= n;
 	/* Empty already and not released only because it was pending: try again. */

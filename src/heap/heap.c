@@ -232,7 +232,7 @@ sample_due(unsigned class_no)
 		return false;
 	/* The chunks left in the slot's word come without asking here again. */
 	slot = &o->slots[class_no];
-	o->sample_left -= 1 + __builtin_popcountll(load_relaxed(slot->word) & ~slot->none);
+	o->sample_left -= 1 + (int)count_bits(load_relaxed(slot->word) & ~slot->none);
 	if (o->sample_left >= 0)
 		return false;
 	o->sample_left = (int64_t)(env_random() % (2 * (uint64_t)opt.sample_rate));

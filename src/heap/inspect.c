@@ -26,7 +26,7 @@ entry_add(struct heap_figures *f, const struct pginfo *pg)
 
 		if ((kind & PGINFO_PENDING) != 0)
 			for (unsigned w = 0; w < size_classes[c].nwords; w++)
-				pending += (size_t)__builtin_popcountll(
+				pending += count_bits(
 				    load_relaxed(&chunk_remote(pg)[w]));
 		f->class_pages[c]++;
 		f->class_live[c] += chunk_live(pg) - pending;

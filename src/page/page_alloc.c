@@ -1,9 +1,9 @@
 /*
  * page_alloc.c: runs of pages; see page_alloc.h. Everything here is protected by the page lock.
  *
- * Memory goes back by two rules. A cap: free pages that may still be backed by memory (dirty)
- * are at most a quarter of the pages in use and some more. And decay: what stayed dirty through
- * a whole interval was not needed in it, so that much is given back at its end. Both take from
+ * Memory goes back by two rules. A cap: free pages that may still be backed by memory (dirty) are
+ * at most what brings the pages in use back to their recent peak, and some more. And decay: what
+ * stayed dirty through a whole interval was not needed in it, so it goes back at its end. Both take from
  * the highest run down, since reuse goes from the lowest up. There is no helper thread: the clock
  * is looked at when runs come and go.
  */
@@ -15,7 +15,7 @@
 #include "page/arena.h"
 #include "page/pgfree.h"
 
-#define DIRTY_SLACK ((size_t)256)       /* 16 MiB may stay dirty in any case */
+#define DIRTY_SLACK ((size_t)64)        /* 4 MiB */
 #define COMMIT_STEP_MIN ((size_t)16)    /* 1 MiB */
 #define COMMIT_STEP_MAX ((size_t)1024)  /* 64 MiB */
 #define DECAY_MS 500U
@@ -28,6 +28,7 @@ int page_cache_shift;
 static struct pgfree_tree tree;
 static uint64_t decay_at;     /* end of the interval */
 static size_t decay_floor;    /* fewest dirty pages seen in it */
+static size_t peak;           /* pages in use at the most, forgotten slowly */
 
 const struct pgfree_tree *
 page_tree(void)
@@ -66,7 +67,7 @@ dirty_count(struct pginfo *first, size_t npages)
 
 	dirty_bits(first, npages, &words, &from, &to);
 	for (; from < to; from = (from / 64 + 1) * 64)
-		n += (size_t)__builtin_popcountll(words[from / 64] & word_mask(from, to));
+		n += count_bits(words[from / 64] & word_mask(from, to));
 	return n;
 }
 
@@ -210,6 +211,8 @@ run_cut(struct pginfo *run, struct pginfo *at, size_t npages)
 	if (head + npages < total)
 		run_insert(at + npages, total - head - npages);
 	page_layer.nused += npages;
+	if (page_layer.nused > peak)
+		peak = page_layer.nused;
 }
 
 static struct pginfo *
@@ -278,14 +281,26 @@ purge_down_to(size_t keep)
 	return any;
 }
 
+/*
+ * What may stay dirty: pages in use and dirty together need not be more than were in use at the
+ * peak, and an eighth for what does not fit together.
+ */
+static size_t
+dirty_cap(void)
+{
+	size_t cap;
+
+	cap = peak + peak / 8 + DIRTY_SLACK - page_layer.nused;
+	return page_cache_shift < 0 ? cap >> -page_cache_shift : cap << page_cache_shift;
+}
+
 /* Applies the cap and the decay. Page lock held; dropped and taken again around system calls. */
 static void
 purge_due(void)
 {
-	size_t cap = page_layer.nused / 4 + DIRTY_SLACK;
+	size_t cap = dirty_cap();
 	uint64_t now;
 
-	cap = page_cache_shift < 0 ? cap >> -page_cache_shift : cap << page_cache_shift;
 	if (page_layer.ndirty > cap)
 		purge_down_to(cap - cap / 4);
 	if (page_layer.ndirty == 0)
@@ -295,6 +310,7 @@ purge_due(void)
 		return;
 	if (decay_at != 0 && decay_floor != 0 && page_layer.ndirty >= decay_floor)
 		purge_down_to(page_layer.ndirty - decay_floor);
+	peak -= (peak - page_layer.nused) / 4;
 	decay_at = now + DECAY_MS;
 	decay_floor = page_layer.ndirty;
 }
