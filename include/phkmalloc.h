@@ -10,6 +10,8 @@
 
 #include <stddef.h>
 
+#define PHKMALLOC_VERSION "1.0.0"
+
 #ifdef __cplusplus
 extern "C" {
 #endif

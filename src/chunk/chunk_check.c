@@ -120,7 +120,7 @@ chunk_check(complain_t complain)
 	size_t listed = 0, seen = 0;
 
 	lock_take(LOCK_PARKED);
-	for (struct owner *o = owner_first(); o != NULL; o = o->next)
+	for (struct owner *o = owner_list; o != NULL; o = o->next)
 		if (stands_still(o))
 			listed += check_owner(&k, o);
 	lock_take(LOCK_PAGE);

@@ -30,16 +30,10 @@ __thread struct owner *owner_self __attribute__((tls_model("initial-exec"))) = &
 uintptr_t owner_tag;
 
 static __thread bool exited __attribute__((tls_model("initial-exec")));
-static struct owner *owners;
+struct owner *owner_list;
 static struct owner *parked;
 static unsigned nparked; /* read without the lock as a hint */
 static struct owner *late;
-
-struct owner *
-owner_first(void)
-{
-	return owners;
-}
 
 bool
 owner_exited(void)
@@ -79,8 +73,8 @@ owner_new(enum owner_state state)
 		return NULL;
 	owner_clear(o);
 	o->state = (int)state;
-	o->next = owners;
-	owners = o;
+	o->next = owner_list;
+	owner_list = o;
 	return o;
 }
 
@@ -229,7 +223,7 @@ void
 owner_after_fork(void)
 {
 	/* The other threads are gone, perhaps in the middle of a change to their owners. */
-	for (struct owner *o = owners; o != NULL; o = o->next)
+	for (struct owner *o = owner_list; o != NULL; o = o->next)
 		if (o->state == OWNER_LIVE && o != owner_self)
 			o->state = OWNER_LOST;
 }

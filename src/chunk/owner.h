@@ -109,7 +109,7 @@ struct pginfo *owner_adopt(struct owner *o, unsigned class_no);
 void owner_adopt_page(struct owner *parked, struct pginfo *pg);
 
 /* All owners, newest first; LOCK_PARKED held. */
-struct owner *owner_first(void);
+extern struct owner *owner_list;
 /* Releases what an owner's pages hold free in vain. The caller may touch the owner. */
 bool owner_trim(struct owner *o);
 /* The same for all parked owners. */

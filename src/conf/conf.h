@@ -10,6 +10,8 @@
 
 #include "base/base.h"
 
+#define CONF_LETTERS_MAX 64
+
 #define OPTION(upper, lower, field, what, value) bool field;
 #define LEVEL(upper, lower, field, what, value) uint32_t field;
 #define NUMBER(upper, lower, field, what, value) uint32_t field;
@@ -22,6 +24,7 @@ struct conf {
 	bool careful;             /* some option looks at each allocation: no fast paths */
 	uint64_t secret;          /* of canaries */
 	size_t delay_nbytes_max;  /* F: memory held back */
+	char letters[CONF_LETTERS_MAX]; /* in effect, for tools */
 };
 #undef OPTION
 #undef LEVEL
@@ -43,7 +46,6 @@ void conf_init(void);
 void conf_parse(struct conf *c, const char *letters, const char *source);
 void conf_defaults(struct conf *c);
 /* The letters that differ from the default, for statistics; buf holds CONF_LETTERS_MAX bytes. */
-#define CONF_LETTERS_MAX 64
 void conf_letters(const struct conf *c, char *buf);
 
 #endif

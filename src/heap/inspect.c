@@ -50,7 +50,7 @@ inspect(struct heap_figures *f)
 {
 	memset(f, 0, sizeof(*f));
 	lock_take(LOCK_PARKED);
-	for (struct owner *o = owner_first(); o != NULL; o = o->next) {
+	for (struct owner *o = owner_list; o != NULL; o = o->next) {
 		f->owners++;
 		for (unsigned c = 0; c < CLASS_COUNT; c++)
 			f->class_nfreed[c] += load_relaxed(&o->nfreed[c]);
@@ -85,13 +85,11 @@ inspect_dump(void)
 {
 	struct heap_figures h;
 	struct fmt f;
-	char letters[CONF_LETTERS_MAX];
 
 	inspect(&h);
 	f.len = 0;
-	conf_letters(&opt, letters);
 	fmt_add(&f, "phkmalloc statistics of %s, options: %s\n", env_program(),
-	    letters[0] == '\0' ? "default" : letters);
+	    opt.letters[0] == '\0' ? "default" : opt.letters);
 	fmt_add(&f, "operations: %z allocations, %z frees, %z pointers checked\n",
 	    (size_t)h.nmalloc, (size_t)h.nfree, (size_t)h.nfree);
 	fmt_add(&f, "in use: %z bytes; large: %z in %z bytes; pages of chunks: %z bytes\n",

@@ -1,0 +1,56 @@
+/*
+ * descriptor.c: the one constant that tells tools outside the process where everything lies;
+ * see phkmalloc_inspect.h. Written by the compiler, so it cannot disagree with the structures.
+ */
+#include "chunk/owner.h"
+#include "conf/conf.h"
+#include "large/large.h"
+#include "page/page_alloc.h"
+#include "phkmalloc.h"
+#include "phkmalloc_inspect.h"
+
+#define ADDRESS(x) ((uint64_t)(uintptr_t)&(x))
+
+EXPORT const struct phkmalloc_descriptor phkmalloc_descriptor = {
+	.magic = PHKMALLOC_DESCRIPTOR_MAGIC,
+	.version = PHKMALLOC_DESCRIPTOR_VERSION,
+	.nbytes = sizeof(struct phkmalloc_descriptor),
+	.library = PHKMALLOC_VERSION,
+	.arenas = ADDRESS(arenas),
+	.arena_count = ADDRESS(arena_count),
+	.size_classes = ADDRESS(size_classes),
+	.owners = ADDRESS(owner_list),
+	.large_nmalloc = ADDRESS(large_nmalloc),
+	.large_nfree = ADDRESS(large_nfree),
+	.npurged = ADDRESS(page_layer.npurged),
+	.conf_letters = ADDRESS(conf_page.conf.letters),
+	.page_shift = malloc_pageshift,
+	.arena_max = ARENA_MAX,
+	.arena_nbytes = sizeof(struct arena),
+	.arena_origin = offsetof(struct arena, origin),
+	.arena_limit = offsetof(struct arena, limit),
+	.arena_page_dir = offsetof(struct arena, page_dir),
+	.arena_npages = offsetof(struct arena, npages),
+	.entry_nbytes = sizeof(struct pginfo),
+	.entry_bits = offsetof(struct pginfo, bits),
+	.entry_countdown = offsetof(struct pginfo, countdown),
+	.chunk_nchunks = offsetof(struct pginfo, chunk.nchunks),
+	.chunk_class_no = offsetof(struct pginfo, chunk.class_no),
+	.chunk_state = offsetof(struct pginfo, chunk.state),
+	.chunk_started = offsetof(struct pginfo, chunk.started),
+	.free_npages = offsetof(struct pginfo, free.npages),
+	.free_ndirty = offsetof(struct pginfo, free.ndirty),
+	.large_npages = offsetof(struct pginfo, large.npages),
+	.large_nbytes = offsetof(struct pginfo, large.nbytes),
+	.large_guard = offsetof(struct pginfo, large.guard),
+	.class_count = CLASS_COUNT,
+	.class_nbytes = sizeof(struct size_class),
+	.class_size = offsetof(struct size_class, size),
+	.class_nchunks = offsetof(struct size_class, nchunks),
+	.class_nwords = offsetof(struct size_class, nwords),
+	.class_remote = offsetof(struct size_class, remote),
+	.owner_next = offsetof(struct owner, next),
+	.owner_thread = offsetof(struct owner, thread),
+	.owner_state = offsetof(struct owner, state),
+	.owner_nfreed = offsetof(struct owner, nfreed),
+};
