@@ -18,7 +18,8 @@ BENCH_PEERS = $(addprefix --peer ,$(PEERS))
 bench: bench-setup bench-programs
 	bench/run.py --subject $(SO) --bin $(B)/bench --out $(BENCH_OUT) $(BENCH_PEERS) \
 		$(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only $(ONLY)) \
-		$(if $(IDLE),--idle $(IDLE)) $(if $(GROUP),--group $(GROUP)) $(if $(SCALE),--scale $(SCALE)) \
+		$(if $(IDLE),--idle $(IDLE)) $(if $(GROUP),--group $(GROUP)) \
+		$(if $(SCALE),--scale $(SCALE)) \
 		$(if $(ALLOCATORS),--allocators $(ALLOCATORS)) $(BENCH_ARGS)
 
 bench-setup:
