@@ -29,15 +29,16 @@
  * B2  no two free blocks are neighbours;
  * B3  the blocks reach from the first tag to the last, which ends at the break;
  * B4  the list holds exactly the free blocks, and prev is the inverse of next;
- * B5  the list is in order of addresses;
+ * B5  the list is in order of addresses, unless FIRSTFIT_ORDER=next;
  * B6  the rover is the list's head or on the list.
  *
  * How it errs: it believes every pointer. A second free, or a write past the end of a block,
  * ruins tags and list, and the program crashes later, elsewhere. Nothing is ever given back.
  *
- * Every search begins at the lowest free block. With FIRSTFIT_ORDER=next in the environment it
- * goes on where the last one ended or a block was last freed, as in K&R and as Knuth advises:
- * far fewer steps when there are many small holes, and worse reuse.
+ * The list is in order of addresses, and every search begins at its start. With
+ * FIRSTFIT_ORDER=next in the environment a search goes on where the last one ended, as Knuth
+ * advises and K&R do, and freed blocks are put in there, in no order: far fewer steps when there
+ * are many small holes, and worse reuse.
  *
  * K&R's and Knuth's units are one header; here sizes are multiples of 16, as programs on x86-64
  * need payloads aligned to 16 (CLASSIC_ALIGN=8: of 8). memalign is an addition, and so is
@@ -142,10 +143,11 @@ list_remove(struct block *b)
 static struct block *
 list_place(const struct block *b)
 {
-	struct block *at = rover < b ? rover : &free_list;
+	struct block *at = rover;
 
-	while (at->next != NULL && at->next < b)
-		at = at->next;
+	if (!next_fit)
+		while (at->next != NULL && at->next < b)
+			at = at->next;
 	return at;
 }
 
@@ -332,7 +334,7 @@ firstfit_memalign(size_t alignment, size_t nbytes)
 		return NULL;
 	b = block_of(p);
 	front = -(uintptr_t)p & (alignment - 1);
-	if (front != 0 && front < MIN_NBYTES)
+	while (front != 0 && front < MIN_NBYTES)
 		front += alignment;
 	if (front != 0) {
 		size_t rest = size_of(b) - front;
@@ -399,7 +401,7 @@ check_list(size_t *bad)
 			*bad += broken("B4", b);
 			break;
 		}
-		if (prev != &free_list && prev > b)
+		if (!next_fit && prev != &free_list && prev > b)
 			*bad += broken("B5", b);
 		rover_seen |= rover == b;
 	}

@@ -2,7 +2,7 @@
  * firstfit.c: what is particular to first fit with boundary tags: where it puts things, how
  * blocks join, and that its tags can be overwritten. Linked with libfirstfit.so; prints TAP.
  */
-#include "../shim.h"
+#include "again.h"
 #include "tap.h"
 
 #include <malloc.h>
@@ -102,8 +102,9 @@ test_in_place(void)
 	free(q);
 	ok(address(p) == a && address(p = realloc(p, 2000)) == a,
 	    "next to a free one, it grows where it is");
-	ok(address(p = realloc(p, 10)) == a && address(q = malloc(1500)) < address(guard),
-	    "and shrinking gives the rest back");
+	p = realloc(p, 10);
+	q = malloc(1500);
+	ok(address(p) == a && address(q) < address(guard), "and shrinking gives the rest back");
 	free(p);
 	free(q);
 	free(guard);
@@ -121,12 +122,21 @@ test_checker(void)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
+	if (argc == 2)
+		return churn((size_t)atoi(argv[1]));
+	if (getenv("FIRSTFIT_ORDER") != NULL) {
+		unsetenv("FIRSTFIT_ORDER");
+		execl("/proc/self/exe", argv[0], (char *)NULL);
+	}
 	fill();
 	test_joining();
 	test_first_fit();
 	test_in_place();
+	ok(churn(16) == 0, "a random run keeps the heap whole");
+	ok(run_again("CLASSIC_ALIGN", "8", "8") == 0, "and so with CLASSIC_ALIGN=8");
+	ok(run_again("FIRSTFIT_ORDER", "next", "16") == 0, "and with FIRSTFIT_ORDER=next");
 	test_checker();
 	return tap_done();
 }

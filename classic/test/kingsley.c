@@ -2,7 +2,7 @@
  * kingsley.c: what is particular to the Kingsley allocator: its reuse, its waste, its silence.
  * Linked with libkingsley.so; prints TAP.
  */
-#include "../shim.h"
+#include "again.h"
 #include "tap.h"
 
 #include <malloc.h>
@@ -116,11 +116,15 @@ test_checker(void)
 }
 
 int
-main(void)
+main(int argc, char **argv)
 {
+	if (argc == 2)
+		return churn((size_t)atoi(argv[1]));
 	test_buckets();
 	test_reuse();
 	test_silence();
+	ok(churn(16) == 0, "a random run keeps the heap whole");
+	ok(run_again("CLASSIC_ALIGN", "8", "8") == 0, "and so with CLASSIC_ALIGN=8");
 	test_checker();
 	return tap_done();
 }
