@@ -84,7 +84,8 @@ def scale_table(figures):
             ("RSS after 50,000 threads / after a tenth", "storm", None, None),
             ("ns a replacement, 1 MB live", "heap-1m", "op_ns", "%.0f"),
             ("ns a replacement, 100 MB live", "heap-100m", "op_ns", "%.0f"),
-            ("ns a replacement, 10 GB live", "heap-10g", "op_ns", "%.0f")):
+            ("ns a replacement, 10 GB live", "heap-10g", "op_ns", "%.0f"),
+            ("redis: requests a second", "redis", "throughput", "%.0f")):
         if workload not in figures.workloads:
             continue
         if metric:

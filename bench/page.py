@@ -115,7 +115,8 @@ def html_table(figures, metric, show):
     for w in figures.measured(metric):
         medians = {a: figures.median(w, a, metric) for a in figures.allocators}
         ratios = {a: figures.ratio(w, a, metric) for a in figures.allocators}
-        best = min((r for r in ratios.values() if r is not None), default=None)
+        pick = max if metric in results.MORE_IS_BETTER else min
+        best = pick((r for r in ratios.values() if r is not None), default=None)
         cells = "".join(
             "<td%s>%s <small>%s</small></td>" % (
                 " class=best" if ratios[a] is not None and ratios[a] == best else "",
@@ -157,7 +158,7 @@ def memory_section(figures, out):
 
 def render(figures, about, out):
     base = escape(figures.baseline)
-    names = ", ".join("%s %s" % (a["name"], a["version"]) for a in about["allocators"])
+    names = ", ".join((a["name"] + " " + a["version"]).strip() for a in about["allocators"])
     lead_cpu = ("A mark an allocator, as a ratio to %s in the same round; the median of %s. "
                 "Left is better. A pale bar through the mark of %s is the range of the rounds." % (
                     base, rounds(figures), escape(figures.subject or "the subject")))

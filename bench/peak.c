@@ -18,7 +18,7 @@ struct worker {
 	struct worker *next;
 	struct session **session;
 	size_t sessions, bytes, share, rounds;
-	uint64_t rng;
+	uint64_t rng, opened;		/* `opened`: blocks allocated for good */
 };
 
 static pthread_barrier_t barrier;
@@ -37,6 +37,7 @@ session_open(struct worker *w)
 		s->bytes += n;
 		block_free(block_new(size_steep(&w->rng, 5, 12)));
 	}
+	w->opened += s->blocks;
 	w->bytes += s->bytes;
 	w->session[w->sessions++] = s;
 }
@@ -77,6 +78,7 @@ main(int argc, char **argv)
 	size_t threads = bench_arg(argc, argv, 2, 4);
 	size_t rounds = bench_arg(argc, argv, 3, 4);
 	struct worker *w = bench_table(threads, sizeof(*w));
+	uint64_t ops = 0;
 	size_t live = 0;
 
 	pthread_barrier_init(&barrier, NULL, (unsigned)threads + 1);
@@ -93,9 +95,11 @@ main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < 2 * rounds; i++)
 		pthread_barrier_wait(&barrier);
-	for (size_t i = 0; i < threads; i++)
+	for (size_t i = 0; i < threads; i++) {
 		live += w[i].bytes + w[i].sessions * sizeof(struct session);
-	bench_print("ops", rounds * peak);
+		ops += 2 * w[i].opened;
+	}
+	bench_print("ops", ops);
 	bench_print_rss_after(live);
 	pthread_barrier_wait(&barrier);
 	return 0;

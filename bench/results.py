@@ -14,7 +14,8 @@ FIELDS = ("round", "workload", "allocator", "status", "cpu", "user", "system", "
           "minflt", "majflt", "peak_rss", "mean_rss", "ops", "throughput", "live", "rss_early",
           "rss_end", "rss_idle", "rss_trim", "op_ns", "thread_bytes", "others")
 TEXT = {"workload", "allocator", "status"}
-LOWEST = {"minflt": 50, "cpu": 0.002, "wall": 0.002}    # below, a ratio says nothing
+LOWEST = {"minflt": 50, "majflt": 50, "cpu": 0.002, "wall": 0.002}  # less says nothing
+MORE_IS_BETTER = {"throughput"}
 
 
 class Log:

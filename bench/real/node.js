@@ -4,7 +4,8 @@ let sum = 0;
 for (let round = 0; round < Number(process.argv[2]); round++) {
 	const rows = [];
 	for (let i = 0; i < 8000; i++)
-		rows.push({ id: i, name: 'row ' + (i * (round + 7)) % 997, data: [i, i * 2, 'x'.repeat(i % 50)] });
+		rows.push({ id: i, name: 'row ' + (i * (round + 7)) % 997,
+			data: [i, i * 2, 'x'.repeat(i % 50)] });
 	const text = JSON.stringify(rows);
 	const parts = [];
 	for (let at = 0; at < text.length; at += 3001)
