@@ -329,7 +329,7 @@ firstfit_memalign(size_t alignment, size_t nbytes)
 	if (alignment <= unit)
 		return firstfit_malloc(nbytes);
 	need = block_nbytes(nbytes);
-	p = firstfit_malloc(nbytes + alignment + MIN_NBYTES);
+	p = firstfit_malloc(need + alignment + MIN_NBYTES);
 	if (p == NULL)
 		return NULL;
 	b = block_of(p);
