@@ -8,6 +8,8 @@ CLASSIC_WARNINGS := $(or $(WARNINGS),-Wall -Wextra -Wshadow -Wconversion)
 # Without sanitizers: those bring an allocator of their own.
 CLASSIC_CFLAGS := -std=gnu17 $(or $(CFLAGS),-O2 -g) $(CLASSIC_WARNINGS) -D_GNU_SOURCE \
 	-fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc -fno-builtin-free
+# Tests ask for what cannot be had, and compilers know that nobody would.
+CLASSIC_TEST_CFLAGS := $(CLASSIC_CFLAGS) -fno-builtin
 CLASSIC_TESTS := $(CLASSIC:%=$(B)/classic/api-%) $(CLASSIC:%=$(B)/classic/test-%) \
 	$(B)/classic/differ
 CLASSIC_SCRIPTS := classic/test/waste.py classic/test/programs.py
@@ -25,14 +27,14 @@ $(CLASSIC_SO): $(B)/classic/lib%.so: classic/%.c classic/shim.c $(CLASSIC_HEADER
 
 # One program for each library: linked with it, so that no environment decides what is tested.
 $(B)/classic/api-%: classic/test/api.c $(B)/classic/lib%.so $(CLASSIC_HEADERS)
-	$(CC) $(CLASSIC_CFLAGS) -pthread -o $@ $(filter %.c %.so,$^) -Wl,-rpath,'$$ORIGIN'
+	$(CC) $(CLASSIC_TEST_CFLAGS) -pthread -o $@ $(filter %.c %.so,$^) -Wl,-rpath,'$$ORIGIN'
 
 $(B)/classic/test-%: classic/test/%.c $(B)/classic/lib%.so $(CLASSIC_HEADERS)
-	$(CC) $(CLASSIC_CFLAGS) -o $@ $(filter %.c %.so,$^) -Wl,-rpath,'$$ORIGIN'
+	$(CC) $(CLASSIC_TEST_CFLAGS) -o $@ $(filter %.c %.so,$^) -Wl,-rpath,'$$ORIGIN'
 
 $(B)/classic/differ: classic/test/differ.c $(CLASSIC_HEADERS)
 	@mkdir -p $(@D)
-	$(CC) $(CLASSIC_CFLAGS) -o $@ $< -ldl
+	$(CC) $(CLASSIC_TEST_CFLAGS) -o $@ $< -ldl
 
 $(B)/classic/waste: classic/waste.c
 	@mkdir -p $(@D)

@@ -74,11 +74,46 @@ log2_floor(size_t n)
 	return 63U - (unsigned)__builtin_clzll(n);
 }
 
+/*
+ * The two steps of the fast paths that compilers make several instructions of: the number of the
+ * lowest bit, and setting bit i % 64 of a word that is told to have been 0 or 1.
+ */
+#if defined(__x86_64__)
+ALWAYS_INLINE uint64_t
+lowest_bit(uint64_t word)
+{
+	uint64_t i;
+
+	__asm__("rep bsfq %1, %0" : "=r"(i) : "r"(word) : "cc");
+	return i;
+}
+
+ALWAYS_INLINE bool
+set_bit(uint64_t *word, uint64_t i)
+{
+	uint64_t w = *word;
+	bool was;
+
+	__asm__("btsq %2, %0" : "+r"(w), "=@ccc"(was) : "r"(i));
+	*word = w;
+	return was;
+}
+#else
 ALWAYS_INLINE uint64_t
 lowest_bit(uint64_t word)
 {
 	return (uint64_t)(unsigned)__builtin_ctzll(word);
 }
+
+ALWAYS_INLINE bool
+set_bit(uint64_t *word, uint64_t i)
+{
+	bool was = (*word >> (i % 64) & 1) != 0;
+
+	*word |= (uint64_t)1 << (i % 64);
+	return was;
+}
+#endif
 
 /* Bits that are 1. In line: the baseline x86-64 has no instruction for it, only a slow function. */
 ALWAYS_INLINE unsigned

@@ -75,9 +75,9 @@ chunk_free(struct owner *o, struct pginfo *pg, const void *p)
 	uint64_t *at = &pg->bits[i / 64];
 	uint64_t word = load_once(at);
 	/* The bit of the slack behind the last chunk is always 1, so it ends here too. */
-	if (UNLIKELY((word >> (i % 64) & 1) != 0))
+	if (UNLIKELY(set_bit(&word, i)))
 		return false;
-	store_relaxed(at, word | (uint64_t)1 << (i % 64));
+	store_relaxed(at, word);
 	if (UNLIKELY(--pg->countdown == 0))
 		chunk_event(o, pg);
 	return true;
