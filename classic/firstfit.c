@@ -200,9 +200,9 @@ static bool
 start(void)
 {
 	const char *order = shim_getenv("FIRSTFIT_ORDER");
-	char *base = shim_break();
+	char *base = shim_sbrk(2 * TAG_NBYTES);
 
-	if (base == NULL || !shim_brk(base + 2 * TAG_NBYTES))
+	if (base == NULL)
 		return false;
 	unit = shim_align();
 	next_fit = order != NULL && strcmp(order, "next") == 0;
@@ -216,13 +216,15 @@ start(void)
 static struct block *
 more_core(size_t nbytes)
 {
-	char *end = shim_break();
-	struct block *b = block_at(end - TAG_NBYTES);
+	struct block *b;
+	char *end;
 
 	if (nbytes < CORE_NBYTES)
 		nbytes = CORE_NBYTES;
-	if (!shim_brk(end + nbytes))
+	end = shim_sbrk(nbytes);
+	if (end == NULL)
 		return NULL;
+	b = block_at(end - TAG_NBYTES);
 	set_tags(b, nbytes, USED);
 	right_of(b)->tag = 0 | USED;
 	return put(b);

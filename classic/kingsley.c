@@ -125,9 +125,9 @@ more_core(unsigned k)
 {
 	size_t each = block_nbytes(k);
 	size_t nbytes = each < page_nbytes ? page_nbytes : each;
-	char *base = shim_break();
+	char *base = shim_sbrk(nbytes);
 
-	if (base == NULL || !shim_brk(base + nbytes))
+	if (base == NULL)
 		return false;
 	for (size_t at = 0; at < nbytes; at += each) {
 		struct header *h = header_of(base + at + header_nbytes);

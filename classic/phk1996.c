@@ -98,16 +98,17 @@ extend_pgdir(size_t index)
 static void *
 map_pages(size_t size)
 {
-	char *result = malloc_brk, *tail = result + size;
-	size_t last = ptr2index(tail) - 1;
+	char *result = shim_sbrk(size);
+	size_t last;
 
-	if (!shim_brk(tail))
+	if (result == NULL)
 		return NULL;
+	last = ptr2index(result + size) - 1;
 	if (last + 1 >= malloc_ninfo && !extend_pgdir(last + 1)) {
 		shim_brk(result);		/* D14 */
 		return NULL;
 	}
-	malloc_brk = tail;
+	malloc_brk = result + size;
 	last_index = last;
 	return result;
 }

@@ -27,7 +27,7 @@
  * the end of the heap drains; when more than malloc_cache is free there, the break is lowered.
  *
  * Invariants, which phk1996_check() walks:
- * P1  an entry is MALLOC_NOT_MINE below the break never and above it always;
+ * P1  malloc_brk is the break; MALLOC_NOT_MINE are all entries above it, and none below;
  * P2  MALLOC_FOLLOW comes only after MALLOC_FIRST or MALLOC_FOLLOW;
  * P3  the free runs are in order of addresses, with something between any two, and cover
  *     exactly the MALLOC_FREE pages;

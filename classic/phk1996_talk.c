@@ -173,7 +173,7 @@ check_directory(size_t *nfree, size_t *nlisted)
 {
 	size_t bad = 0;
 
-	if (index2ptr(last_index + 1) != malloc_brk)
+	if (malloc_brk != shim_break() || malloc_brk != index2ptr(last_index + 1))
 		bad += broken("P1", malloc_brk);
 	for (size_t i = malloc_pageshift; i < malloc_ninfo; i++) {
 		const struct pginfo *info = page_dir[i], *left = page_dir[i - 1];

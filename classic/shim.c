@@ -176,14 +176,23 @@ brk_lower(char *to)
 	return true;
 }
 
+char *
+shim_sbrk(size_t nbytes)
+{
+	char *old = shim_break();
+
+	if (old == NULL || nbytes > (size_t)(core.limit - old))
+		return NULL;
+	if (nbytes > (size_t)(core.committed - old) && !brk_raise(old + nbytes))
+		return NULL;
+	core.now = old + nbytes;
+	return old;
+}
+
 bool
 shim_brk(char *to)
 {
-	if (shim_break() == NULL || to < core.base || to > core.limit)
-		return false;
-	if (to < core.now && !brk_lower(to))
-		return false;
-	if (to > core.committed && !brk_raise(to))
+	if (to < core.base || to > core.now || !brk_lower(to))
 		return false;
 	core.now = to;
 	return true;

@@ -41,7 +41,8 @@ extern const struct allocator allocator;
  * and raised again. Nobody else moves it.
  */
 char *shim_break(void);			/* NULL when nothing could be reserved */
-bool shim_brk(char *to);
+char *shim_sbrk(size_t nbytes);		/* raises; the old break, or NULL */
+bool shim_brk(char *to);		/* lowers */
 
 /* Zeroed memory elsewhere, in whole pages; NULL when there is none. */
 void *shim_map(size_t nbytes);

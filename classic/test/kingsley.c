@@ -84,6 +84,11 @@ test_silence(void)
 	q = malloc(100);
 	r = malloc(100);
 	ok(address(q) == a && address(r) != a, "a second free is ignored");
+	p = memalign(256, 100);
+	free(p);
+	free((void *)address(p));
+	ok(malloc(300) != malloc(300), "so is one of aligned memory");
+	p = q;
 	free(stray + 32);
 	free(p + 16);
 	ok(classic_check() == 0, "so is a free of static data, or of a block's middle");

@@ -241,6 +241,86 @@ test_realloc(void)
 	}
 }
 
+/* To free the page between two free ones uses up a record, which must come back. */
+static void
+test_records(void)
+{
+	enum { ROUNDS = 20000 };
+	char *p[4];
+	size_t heap = 0;
+
+	for (int i = 0; i < ROUNDS; i++) {
+		for (int k = 0; k < 4; k++)
+			p[k] = malloc(4096);
+		free(p[0]);
+		free(p[2]);
+		free(p[1]);
+		free(p[3]);
+		if (i == 1)
+			heap = classic_heap_nbytes();
+	}
+	ok(classic_heap_nbytes() == heap, "%d times three runs into one: no record is lost", ROUNDS);
+}
+
+/* Takes all that can be had in pieces of a size; returns the last one. */
+static void *
+take_all(size_t size)
+{
+	void *p, *last = NULL;
+
+	while ((p = malloc(size)) != NULL)
+		last = p;
+	return last;
+}
+
+/*
+ * With one page free: it could be cut into chunks of 128 bytes, but then there is none for the
+ * bitmap. The page must be there for others still.
+ */
+static int
+want_of_a_bitmap(void)
+{
+	rlim_t limit = classic_heap_nbytes() + (4 << 20);
+	struct rlimit rl = { limit, limit };
+	void *page;
+
+	setrlimit(RLIMIT_DATA, &rl);
+	page = take_all(4096);
+	take_all(128);
+	take_all(32);
+	free(page);
+	if (page == NULL || malloc(128) != NULL)
+		return 1;
+	return malloc(4096) == page && classic_check() == 0 ? 0 : 2;
+}
+
+/* The heap could grow, but the directory cannot: the break must be where it was. */
+static int
+want_of_a_directory(void)
+{
+	struct rlimit rl = { 1 << 20, 1 << 20 };
+	size_t heap;
+
+	setrlimit(RLIMIT_AS, &rl);
+	take_all(4096);
+	heap = classic_heap_nbytes();
+	if (malloc(1 << 22) != NULL || malloc(4096) != NULL)
+		return 1;
+	return classic_heap_nbytes() == heap && classic_check() == 0 ? 0 : 2;
+}
+
+static void
+test_want(int (*run)(void), const char *text)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(run());
+	waitpid(pid, &status, 0);
+	ok(status == 0, "%s (status %#x)", text, (unsigned)status);
+}
+
 /* Fills the page in hand, so that the next chunks begin a new one. */
 static void
 fill(size_t size)
@@ -316,5 +396,8 @@ main(int argc, char **argv)
 	test_realloc();
 	test_lowest_first();
 	test_break();
+	test_records();
+	test_want(want_of_a_bitmap, "a page without room for its bitmap is not lost");
+	test_want(want_of_a_directory, "nor is the break raised without room in the directory");
 	return tap_done();
 }

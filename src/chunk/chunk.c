@@ -170,7 +170,10 @@ page_empty(struct owner *o, struct pginfo *pg, bool spare)
 {
 	struct pginfo **root = &o->avail[pg->chunk.class_no];
 
-	if (spare && pg->chunk.nchunks < SPARE_NCHUNKS && *root == pg && pg->chunk.child == NULL)
+	if (spare
+	    && o->state == OWNER_LIVE              /* somebody may want it */
+	    && pg->chunk.nchunks < SPARE_NCHUNKS   /* soon, */
+	    && *root == pg && pg->chunk.child == NULL) /* and there is no other */
 		return;
 	pgheap_remove(root, pg);
 	if (!page_release(o, pg))
