@@ -161,16 +161,21 @@ brk_raise(char *to)
 	return true;
 }
 
-/* A new mapping in the old one's place gives back memory, its accounting and its contents. */
+/*
+ * A new mapping in the old one's place gives back memory, its accounting and its contents. A
+ * process over its limit of addresses is refused that: then all but the accounting.
+ */
 static bool
 brk_lower(char *to)
 {
 	char *first = core.base + round_up((size_t)(to - core.base), shim_pagesize());
+	size_t nbytes = (size_t)(core.committed - first);
 
-	if (first == core.committed)
+	if (nbytes == 0)
 		return true;
-	if (mmap(first, (size_t)(core.committed - first), PROT_NONE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
+	if (mmap(first, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+	    MAP_FIXED, -1, 0) == MAP_FAILED &&
+	    (madvise(first, nbytes, MADV_DONTNEED) != 0 || mprotect(first, nbytes, PROT_NONE) != 0))
 		return false;
 	core.committed = first;
 	return true;

@@ -16,6 +16,7 @@
 #include "chunk/chunk.h"
 
 #include "chunk/pgheap.h"
+#include "os/lock.h"
 #include "os/vm.h"
 #include "page/page_alloc.h"
 
@@ -209,7 +210,12 @@ page_make_current(struct owner *o, struct pginfo *pg)
 {
 	o->page[pg->chunk.class_no] = pg;
 	o->pass[pg->chunk.class_no] = (struct pass){0, 0};
-	pg->chunk.state = PAGE_CURRENT;
+	/* Sequentially consistent: pairs with chunk_purge, which does the same the other way. */
+	__atomic_store_n(&pg->chunk.state, PAGE_CURRENT, __ATOMIC_SEQ_CST);
+	if (UNLIKELY((__atomic_load_n(&pg->owner, __ATOMIC_SEQ_CST) & PGINFO_PURGING) != 0)) {
+		lock_take(LOCK_PURGE);
+		lock_drop(LOCK_PURGE);
+	}
 	countdown_set(o, pg, chunk_poke);
 }
 
@@ -349,9 +355,17 @@ chunk_release_empty(struct owner *o)
 
 /* --- memory of pages partly in use ------------------------------------------------------- */
 
-/* Purges the OS pages of one page of chunks that no chunk in use reaches into. */
 static bool
-page_purge_holes(const struct pginfo *pg)
+chunk_is_free(const struct pginfo *pg, size_t i)
+{
+	uint64_t word = load_relaxed(&pg->bits[i / 64]) | load_relaxed(&chunk_remote(pg)[i / 64]);
+
+	return (word >> (i % 64) & 1) != 0;
+}
+
+/* Purges the OS pages that no chunk in use reaches into. */
+static bool
+purge_holes(const struct pginfo *pg)
 {
 	const struct size_class *c = &size_classes[pg->chunk.class_no];
 	char *page = page_address(pg);
@@ -359,10 +373,7 @@ page_purge_holes(const struct pginfo *pg)
 	bool any = false;
 
 	for (size_t i = 0; i <= c->nchunks; i++) {
-		bool used = i < c->nchunks &&
-		    (load_relaxed(&pg->bits[i / 64]) & (uint64_t)1 << (i % 64)) == 0;
-
-		if (!used && i < c->nchunks)
+		if (i < c->nchunks && chunk_is_free(pg, i))
 			continue;
 		end = i == c->nchunks ? malloc_pagesize : i * c->size & ~(vm_pagesize - 1);
 		if (hole < end)
@@ -372,23 +383,31 @@ page_purge_holes(const struct pginfo *pg)
 	return any;
 }
 
-static void
-purge_visit(struct pginfo *pg, void *arg)
+bool
+chunk_purge(struct pginfo *pg)
 {
-	bool *any = arg;
+	uintptr_t word;
+	bool any = false;
 
-	*any |= page_purge_holes(pg);
+	lock_take(LOCK_PURGE);
+	word = load_relaxed(&pg->owner);
+	if (owner_is(word) && __atomic_compare_exchange_n(&pg->owner, &word,
+	    word | PGINFO_PURGING, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
+		if (__atomic_load_n(&pg->chunk.state, __ATOMIC_SEQ_CST) != PAGE_CURRENT)
+			any = purge_holes(pg);
+		__atomic_fetch_and(&pg->owner, ~(uintptr_t)PGINFO_PURGING, __ATOMIC_SEQ_CST);
+	}
+	lock_drop(LOCK_PURGE);
+	return any;
 }
 
 bool
-chunk_purge_holes(struct owner *o)
+chunk_purge_current(struct owner *o)
 {
 	bool any = false;
 
-	for (unsigned c = 0; c < CLASS_COUNT; c++) {
+	for (unsigned c = 0; c < CLASS_COUNT; c++)
 		if (o->page[c] != NULL)
-			any |= page_purge_holes(o->page[c]);
-		pgheap_walk(o->avail[c], purge_visit, &any);
-	}
+			any |= purge_holes(o->page[c]);
 	return any;
 }

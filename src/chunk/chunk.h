@@ -135,8 +135,13 @@ void chunk_unlink(struct owner *o, struct pginfo *pg);
 void chunk_link(struct owner *o, struct pginfo *pg);
 /* Releases all empty pages that are available; true when there were any. */
 bool chunk_release_empty(struct owner *o);
-/* Gives the OS pages back that hold no chunk in use; true when there were any. */
-bool chunk_purge_holes(struct owner *o);
+/*
+ * Gives the OS pages of a page back that hold no chunk in use; by any thread, for any entry.
+ * True when there were any. The caller holds no lock from LOCK_PURGE on.
+ */
+bool chunk_purge(struct pginfo *pg);
+/* The same for the owner's current pages, which only who may touch the owner can do. */
+bool chunk_purge_current(struct owner *o);
 
 /* Walks every page of chunks and checks C1 to C7; see page_check. */
 size_t chunk_check(void (*complain)(const char *what, const void *where));

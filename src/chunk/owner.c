@@ -99,6 +99,7 @@ owner_attach(void)
 	if (o == NULL)
 		return NULL;
 	o->thread = env_thread();
+	store_relaxed(&o->drained_ms, env_clock_ms());
 	owner_self = o;
 	(void)thread_exit_arm(o);
 	return o;
@@ -203,7 +204,7 @@ owner_trim(struct owner *o)
 
 	chunk_drain(o);
 	any = chunk_release_empty(o);
-	any |= chunk_purge_holes(o);
+	any |= chunk_purge_current(o);
 	return any;
 }
 

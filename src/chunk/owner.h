@@ -17,6 +17,10 @@
  * whoever drains the inbox. So a page that is pending is in exactly one inbox, or about to be,
  * and neither changes hands nor is released.
  *
+ * Any thread may give the OS pages back that hold no chunk in use, in any page that is not
+ * current: chunks are only taken from current pages. It sets PGINFO_PURGING first and looks at the
+ * state second; the owner sets the state first and looks at PGINFO_PURGING second.
+ *
  * Invariants, walked by chunk_check():
  *   C1  A page of chunks has the class, reciprocal and count of its size class.
  *   C2  Bits that stand for no chunk are 1 in bits and 0 in remote.
@@ -69,6 +73,7 @@ struct owner {
 	unsigned exit_rounds;                    /* destructor rounds the ending thread has seen */
 	struct pginfo *inbox ALIGNED(CACHE_LINE); /* atomic: pages with remote frees */
 	int state;                                /* enum owner_state; atomic */
+	uint64_t drained_ms;                      /* when the inbox was looked at; a hint for others */
 };
 
 /* The owner of the calling thread; owner_none before its first allocation and after its end. */
@@ -84,7 +89,7 @@ extern uintptr_t owner_tag;
 ALWAYS_INLINE struct owner *
 owner_of_word(uintptr_t word)
 {
-	return (struct owner *)(word & ~(uintptr_t)3);
+	return (struct owner *)(word & ~(uintptr_t)7);
 }
 
 ALWAYS_INLINE bool

@@ -13,6 +13,11 @@
  */
 #include "chunk/chunk.h"
 
+#include "os/env.h"
+
+/* An owner that has not drained its inbox for so long may be waiting for something. */
+#define ASLEEP_MS 50U
+
 /* Pushes a page whose PGINFO_PENDING the caller has just set. */
 static void
 inbox_push(struct owner *o, struct pginfo *pg)
@@ -44,21 +49,48 @@ claim(struct pginfo *pg)
 	return owner_of_word(word);
 }
 
-static enum ptr_fault
-remote_free(struct pginfo *pg, size_t i)
+/*
+ * A word of the page is wholly free: when the others are too and the owner, which would release
+ * the page, has not looked for long, the memory goes back in its place.
+ */
+static NOINLINE void
+word_emptied(struct pginfo *pg)
 {
-	uint64_t bit = (uint64_t)1 << (i % 64);
+	uintptr_t owner = load_relaxed(&pg->owner);
+	const struct size_class *c;
+
+	if (!owner_is(owner) ||
+	    env_clock_ms() - load_relaxed(&owner_of_word(owner)->drained_ms) < ASLEEP_MS)
+		return;
+	c = &size_classes[pg->chunk.class_no];
+	for (unsigned w = 0; w < c->nwords; w++)
+		if ((load_relaxed(&pg->bits[w]) | load_relaxed(&chunk_remote(pg)[w])) !=
+		    ~(uint64_t)0)
+			return;
+	(void)chunk_purge(pg);
+}
+
+static enum ptr_fault
+remote_free(struct owner *self, struct pginfo *pg, size_t i)
+{
+	uint64_t bit = (uint64_t)1 << (i % 64), bits = load_relaxed(&pg->bits[i / 64]), before;
 	struct owner *o;
 
-	if ((load_relaxed(&pg->bits[i / 64]) & bit) != 0)
+	if ((bits & bit) != 0)
 		return PTR_FREE_CHUNK;
-	if ((__atomic_fetch_or(&chunk_remote(pg)[i / 64], bit, __ATOMIC_SEQ_CST) & bit) != 0)
+	before = __atomic_fetch_or(&chunk_remote(pg)[i / 64], bit, __ATOMIC_SEQ_CST);
+	if ((before & bit) != 0)
 		return PTR_FREE_CHUNK;
 	o = claim(pg);
 	if (o != NULL) {
 		inbox_push(o, pg);
 		if (__atomic_load_n(&o->state, __ATOMIC_SEQ_CST) == OWNER_PARKED)
 			owner_adopt_page(o, pg);
+		/* A thread that only frees looks at its own inbox here. */
+		if (self != &owner_none && load_relaxed(&self->inbox) != NULL)
+			chunk_drain(self);
+	} else if (UNLIKELY((bits | before | bit) == ~(uint64_t)0)) {
+		word_emptied(pg);
 	}
 	return PTR_OK;
 }
@@ -88,7 +120,7 @@ chunk_free_slow(struct owner *o, struct pginfo *pg, const void *p)
 		return fault;
 	(void)chunk_index(pg, p, &i);
 	if (owner_of_word(word) != o)
-		return remote_free(pg, i);
+		return remote_free(o, pg, i);
 	store_relaxed(&pg->bits[i / 64], pg->bits[i / 64] | (uint64_t)1 << (i % 64));
 	if (--pg->countdown <= 0)
 		chunk_event(o, pg);
@@ -158,6 +190,7 @@ chunk_drain(struct owner *o)
 	/* Acquire: pairs with inbox_push. */
 	struct pginfo *pg = __atomic_exchange_n(&o->inbox, NULL, __ATOMIC_SEQ_CST);
 
+	store_relaxed(&o->drained_ms, env_clock_ms());
 	while (pg != NULL) {
 		struct pginfo *next = pg->chunk.inbox_next;
 

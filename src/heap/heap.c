@@ -467,6 +467,22 @@ irealloc(void *p, size_t n, const char *func)
 
 /* --- the whole heap ----------------------------------------------------------------------- */
 
+/* Gives back what no chunk needs in the pages of all threads. */
+static bool
+trim_chunks(void)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < load_acquire(&arena_count); i++) {
+		size_t n = load_acquire(&arenas[i].limit) >> malloc_pageshift;
+
+		for (size_t at = 0; at < n; at++)
+			if (owner_is(load_relaxed(&arenas[i].page_dir[at].owner)))
+				any |= chunk_purge(&arenas[i].page_dir[at]);
+	}
+	return any;
+}
+
 bool
 heap_trim(void)
 {
@@ -475,6 +491,7 @@ heap_trim(void)
 	if (owner_self != &owner_none)
 		any |= owner_trim(owner_self);
 	any |= owner_trim_parked();
+	any |= trim_chunks();
 	any |= pages_trim();
 	return any;
 }

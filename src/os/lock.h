@@ -16,6 +16,7 @@ enum lock_rank {
 	LOCK_SAMPLE, /* sampled allocations */
 	LOCK_LATE,   /* the owner that serves threads past their end */
 	LOCK_PARKED, /* the list of owners, and all of an owner that has no thread */
+	LOCK_PURGE,  /* one thread at a time gives back memory in pages of other threads */
 	LOCK_PAGE,   /* page_dir entries of free runs, the run tree, the metadata pool, arenas */
 	LOCK_STACK,  /* the table of stacks */
 	LOCK_COUNT,

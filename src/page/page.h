@@ -43,8 +43,10 @@
 #define MALLOC_FREE 1U
 #define MALLOC_FIRST 2U
 #define MALLOC_FOLLOW 3U
-/* Owners are aligned, so their low bits can carry this: the page waits in its owner's inbox. */
+/* Owners are aligned, so their low bits can carry flags: the page waits in its owner's inbox; */
 #define PGINFO_PENDING 1U
+/* the page must not become current, since another thread gives back memory in it. */
+#define PGINFO_PURGING 4U
 
 /*
  * The entry of page_dir: one cache line.
