@@ -22,9 +22,9 @@ churn(size_t align)
 	uint32_t s = 12345;
 
 	for (int op = 0; op < NOPS; op++) {
-		size_t i = (s = s * 1664525u + 1013904223u) >> 8, size = i % (i % 9 == 0 ? 9999 : 200);
+		size_t draw = (s = s * 1664525u + 1013904223u) >> 8;
+		size_t i = (draw >> 4) % N, size = draw % (draw % 9 == 0 ? 9999 : 200);
 
-		i = (i >> 4) % N;
 		if (slot[i].p == NULL) {
 			slot[i].p = op % 5 != 0 ? malloc(size) : memalign(align << op % 7, size);
 		} else if (op % 3 == 0) {

@@ -29,10 +29,14 @@ malloc_slow(size_t n)
 	struct owner *o = owner_self;
 	void *p;
 
-	if (LIKELY(n <= CLASS_DIRECT_MAX && o != &owner_none && !opt.intercept))
-		p = chunk_take_slow(o, size_class_of(n));
-	else
+	if (LIKELY(n <= malloc_maxsize && o != &owner_none && !opt.intercept)) {
+		unsigned class_no = size_class_of(n);
+
+		if (!chunk_take(&o->slots[class_no], &p))
+			p = chunk_take_slow(o, class_no);
+	} else {
 		p = imalloc(n);
+	}
 	if (LIKELY(p != NULL))
 		return p;
 	return n == 0 && opt.zero_is_null ? NULL : api_no_memory();

@@ -70,31 +70,6 @@ word_emptied(struct pginfo *pg)
 	(void)chunk_purge(pg);
 }
 
-static enum ptr_fault
-remote_free(struct owner *self, struct pginfo *pg, size_t i)
-{
-	uint64_t bit = (uint64_t)1 << (i % 64), bits = load_relaxed(&pg->bits[i / 64]), before;
-	struct owner *o;
-
-	if ((bits & bit) != 0)
-		return PTR_FREE_CHUNK;
-	before = __atomic_fetch_or(&chunk_remote(pg)[i / 64], bit, __ATOMIC_SEQ_CST);
-	if ((before & bit) != 0)
-		return PTR_FREE_CHUNK;
-	o = claim(pg);
-	if (o != NULL) {
-		inbox_push(o, pg);
-		if (__atomic_load_n(&o->state, __ATOMIC_SEQ_CST) == OWNER_PARKED)
-			owner_adopt_page(o, pg);
-		/* A thread that only frees looks at its own inbox here. */
-		if (self != &owner_none && load_relaxed(&self->inbox) != NULL)
-			chunk_drain(self);
-	} else if (UNLIKELY((bits | before | bit) == ~(uint64_t)0)) {
-		word_emptied(pg);
-	}
-	return PTR_OK;
-}
-
 enum ptr_fault
 chunk_verify(const struct pginfo *pg, const void *p)
 {
@@ -108,23 +83,58 @@ chunk_verify(const struct pginfo *pg, const void *p)
 	return PTR_OK;
 }
 
+/* One atomic read-modify-write, unless the page has to be pushed. */
+ALWAYS_INLINE enum ptr_fault
+remote_free(struct owner *self, struct pginfo *pg, const void *p, size_t i)
+{
+	uint64_t bit = (uint64_t)1 << (i % 64), bits = load_relaxed(&pg->bits[i / 64]), before;
+	struct owner *o;
+
+	if (UNLIKELY((bits & bit) != 0))
+		return chunk_verify(pg, p);
+	before = __atomic_fetch_or(&chunk_remote(pg)[i / 64], bit, __ATOMIC_SEQ_CST);
+	if (UNLIKELY((before & bit) != 0))
+		return PTR_FREE_CHUNK;
+	o = claim(pg);
+	if (UNLIKELY(o != NULL)) {
+		inbox_push(o, pg);
+		if (__atomic_load_n(&o->state, __ATOMIC_SEQ_CST) == OWNER_PARKED)
+			owner_adopt_page(o, pg);
+		/* A thread that only frees looks at its own inbox here. */
+		if (self != &owner_none && load_relaxed(&self->inbox) != NULL)
+			chunk_drain(self);
+	} else if (UNLIKELY((bits | before | bit) == ~(uint64_t)0)) {
+		word_emptied(pg);
+	}
+	return PTR_OK;
+}
+
+/* The owner's own free to a page that is pending: the remote bitmap has its say too. */
+static NOINLINE enum ptr_fault
+local_free(struct owner *o, struct pginfo *pg, const void *p, size_t i)
+{
+	enum ptr_fault fault = chunk_verify(pg, p);
+
+	if (UNLIKELY(fault != PTR_OK))
+		return fault;
+	store_relaxed(&pg->bits[i / 64], pg->bits[i / 64] | (uint64_t)1 << (i % 64));
+	if (--pg->countdown <= 0)
+		chunk_event(o, pg);
+	return PTR_OK;
+}
+
 enum ptr_fault
 chunk_free_slow(struct owner *o, struct pginfo *pg, const void *p)
 {
 	/* Acquire: pairs with the release in page_new, so the fields of the page are there. */
 	uintptr_t word = load_acquire(&pg->owner);
-	enum ptr_fault fault = chunk_verify(pg, p);
 	size_t i;
 
-	if (fault != PTR_OK)
-		return fault;
-	(void)chunk_index(pg, p, &i);
-	if (owner_of_word(word) != o)
-		return remote_free(o, pg, i);
-	store_relaxed(&pg->bits[i / 64], pg->bits[i / 64] | (uint64_t)1 << (i % 64));
-	if (--pg->countdown <= 0)
-		chunk_event(o, pg);
-	return PTR_OK;
+	if (UNLIKELY(!chunk_index(pg, p, &i)))
+		return PTR_MODIFIED_CHUNK;
+	if (owner_of_word(word) == o)
+		return local_free(o, pg, p, i);
+	return remote_free(o, pg, p, i);
 }
 
 void

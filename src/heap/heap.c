@@ -313,33 +313,46 @@ iconceal(size_t n, bool zero)
 
 /* --- freeing ------------------------------------------------------------------------------ */
 
-NOINLINE void
-ifree(void *p, const char *func)
+/* What is not a chunk of the first arena, or met by options that look at each allocation. */
+static NOINLINE void
+free_other(void *p, const char *func)
 {
-	struct pginfo *pg;
+	struct pginfo *pg = page_dir_find(p);
+	uintptr_t kind = pg == NULL ? MALLOC_NOT_MINE : load_acquire(&pg->owner);
 	enum ptr_fault fault = PTR_OK;
-	uintptr_t kind;
 
 	if (p == NULL)
 		return;
-	if (UNLIKELY(!page_dir_get(p, &pg)))
-		pg = page_dir_find(p);
-	if (UNLIKELY(opt.careful) && pg != NULL) {
+	if (opt.careful && pg != NULL) {
 		pg = verify(p, func);
 		if (pg == NULL)
 			return;
 		fault = careful_free(pg, p, func);
-	} else if (UNLIKELY(pg == NULL) && sample_owns(p)) {
+	} else if (owner_is(kind)) {
+		fault = chunk_free_slow(owner_self, pg, p);
+	} else if (kind == MALLOC_FIRST) {
+		fault = large_free(pg, p);
+	} else if (sample_owns(p)) {
 		fault = sample_free(p, func);
 	} else {
-		kind = pg == NULL ? MALLOC_NOT_MINE : load_acquire(&pg->owner);
-		if (LIKELY(owner_is(kind)))
-			fault = chunk_free_slow(owner_self, pg, p);
-		else if (kind == MALLOC_FIRST)
-			fault = large_free(pg, p);
-		else
-			report(func, PTR_OK, p, 0);
+		report(func, PTR_OK, p, 0);
 	}
+	if (UNLIKELY(fault != PTR_OK))
+		report(func, fault, p, 0);
+}
+
+NOINLINE void
+ifree(void *p, const char *func)
+{
+	struct pginfo *pg;
+	enum ptr_fault fault;
+
+	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(!owner_is(load_relaxed(&pg->owner))) ||
+	    UNLIKELY(opt.careful)) {
+		free_other(p, func);
+		return;
+	}
+	fault = chunk_free_slow(owner_self, pg, p);
 	if (UNLIKELY(fault != PTR_OK))
 		report(func, fault, p, 0);
 }
@@ -424,8 +437,9 @@ move(void *p, size_t have, size_t n, bool concealed, const char *func)
 {
 	void *to = concealed ? iconceal(n, false) : imalloc(n);
 
+	/* Too little memory to shrink is no reason to fail, unless an option must see the move. */
 	if (to == NULL)
-		return NULL;
+		return n <= have && !opt.careful ? p : NULL;
 	memcpy(to, p, n < have ? n : have);
 	ifree(p, func);
 	return to;
@@ -438,6 +452,12 @@ irealloc(void *p, size_t n, const char *func)
 	size_t have;
 	void *to = NULL;
 
+	if (LIKELY(page_dir_get(p, &pg)) && LIKELY(!opt.careful) &&
+	    LIKELY(owner_is(load_acquire(&pg->owner))) &&
+	    LIKELY(chunk_verify(pg, p) == PTR_OK)) {
+		have = chunk_size(pg);
+		return stays(n, have) ? p : move(p, have, n, false, func);
+	}
 	if (UNLIKELY(sample_owns(p))) {
 		have = iusable(p, func);
 		return have == 0 && sample_size(p, &have) != PTR_OK ? NULL :
@@ -460,9 +480,7 @@ irealloc(void *p, size_t n, const char *func)
 	}
 	if (to != NULL)
 		return to;
-	to = move(p, have, n, !owner_is(load_relaxed(&pg->owner)) && pg->large.concealed, func);
-	/* Too little memory to shrink is no reason to fail, unless an option must see the move. */
-	return to == NULL && n <= have && !opt.careful ? p : to;
+	return move(p, have, n, !owner_is(load_relaxed(&pg->owner)) && pg->large.concealed, func);
 }
 
 /* --- the whole heap ----------------------------------------------------------------------- */
