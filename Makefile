@@ -60,7 +60,7 @@ clean:
 	rm -rf build
 
 -include $(OBJ:.o=.d)
--include scripts/scripts.mk test/test.mk test/unit/unit.mk bench/bench.mk classic/classic.mk tools/tools.mk
+-include scripts/scripts.mk test/test.mk test/unit/unit.mk bench/bench.mk classic/classic.mk tools/tools.mk revisited/revisited.mk
 
 .PHONY: all clean
 .DEFAULT_GOAL := all

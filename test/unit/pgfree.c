@@ -1,0 +1,60 @@
+/* The tree of free runs against an array of lengths: insert, remove, first fit, neighbours. */
+#include "page/pgfree.h"
+#include "unit.h"
+
+#include <string.h>
+
+#define N 512
+
+static struct pginfo entries[N];
+static uint32_t model[N]; /* length of the run that starts here, 0 when none does */
+
+static struct pginfo *
+model_first_fit(size_t npages)
+{
+	for (size_t i = 0; i < N; i++)
+		if (model[i] >= npages)
+			return &entries[i];
+	return NULL;
+}
+
+static struct pginfo *
+model_near(size_t at, int step)
+{
+	for (long i = (long)at + step; i >= 0 && i < N; i += step)
+		if (model[i] != 0)
+			return &entries[i];
+	return NULL;
+}
+
+int
+main(void)
+{
+	struct pgfree_tree tree = {NULL};
+	int fits = 1, near = 1, random_fits = 1;
+
+	printf("# seed %llu\n", (unsigned long long)unit_seed);
+	for (int step = 0; step < 20000; step++) {
+		size_t at = unit_random() % N, want = 1 + unit_random() % 70;
+
+		if (model[at] == 0) {
+			memset(&entries[at], 0, sizeof(entries[at]));
+			entries[at].free.npages = model[at] = (uint32_t)(1 + unit_random() % 64);
+			pgfree_insert(&tree, &entries[at]);
+		} else {
+			pgfree_remove(&tree, &entries[at]);
+			model[at] = 0;
+		}
+		struct pginfo *any = pgfree_random_fit(&tree, want, unit_random());
+
+		fits &= pgfree_first_fit(&tree, want) == model_first_fit(want);
+		random_fits &= (any == NULL) == (model_first_fit(want) == NULL) &&
+		    (any == NULL || any->free.npages >= want);
+		near &= pgfree_before(&tree, &entries[at]) == model_near(at, -1);
+		near &= pgfree_after(&tree, &entries[at]) == model_near(at, 1);
+	}
+	promise(fits, "first fit finds the lowest run that is long enough");
+	promise(random_fits, "a random fit is long enough, and found when there is one");
+	promise(near, "the nearest runs below and above are found");
+	return unit_done();
+}
