@@ -1,0 +1,45 @@
+# Tests of the public interface: programs that run with the library preloaded, and scripts that
+# start real programs so.
+#   make check-public   all of them        make check-fast   those that take a second or less
+
+TEST_API := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/api/*.c))) $(B)/test/api/new
+TEST_MISUSE := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/misuse/*.c)))
+TEST_MEMORY := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/memory/*.c)))
+TEST_PROPERTY := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/property/*.c)))
+TEST_STRESS := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/stress/*.c)))
+TEST_SCRIPTS := $(sort $(wildcard test/api/*.py test/memory/*.py test/real/*.py))
+TEST_BIN := $(TEST_API) $(TEST_MISUSE) $(TEST_MEMORY) $(TEST_PROPERTY) $(TEST_STRESS)
+TEST_HEADERS := test/tap.h include/phkmalloc.h $(wildcard test/*/*.h)
+TEST_LIMIT ?= 180
+
+# Without builtins: compilers know what malloc promises and take the tests of it away.
+TEST_CFLAGS := -D_GNU_SOURCE -Itest -fno-builtin -pthread
+# Without sanitizers: those bring an allocator of their own.
+TEST_BASE := $(filter-out -fsanitize=%,$(BASE_CFLAGS))
+TEST_CXXFLAGS := -std=c++17 $(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(TEST_BASE))
+TEST_RUN = test/run.py --preload $(SO) --static $(A) --limit $(TEST_LIMIT)
+
+$(TEST_API) $(TEST_MISUSE) $(TEST_MEMORY) $(TEST_PROPERTY) $(TEST_STRESS): $(TEST_HEADERS)
+
+$(B)/test/%: test/%.c
+	@mkdir -p $(@D)
+	$(CC) $(TEST_BASE) $(TEST_CFLAGS) -o $@ $< -ldl
+
+$(B)/test/%: test/%.cc
+	@mkdir -p $(@D)
+	$(CXX) $(TEST_CXXFLAGS) $(TEST_CFLAGS) -o $@ $<
+
+public-tests: $(TEST_BIN)
+
+check-public: $(TEST_BIN) $(SO) $(A)
+	$(TEST_RUN) $(TEST_BIN) $(TEST_SCRIPTS)
+
+check-fast: $(TEST_API) $(TEST_MISUSE) $(SO) $(A)
+	$(TEST_RUN) $(TEST_API) $(TEST_MISUSE) $(sort $(wildcard test/api/*.py))
+
+# The table of mistakes and what finds them, as a page.
+doc/misuse.md: $(B)/test/misuse/misuse $(SO)
+	LD_PRELOAD=$(abspath $(SO)) $< --table > $@.new
+	mv $@.new $@
+
+.PHONY: public-tests check-public check-fast
