@@ -13,21 +13,26 @@ TEST_HEADERS := test/tap.h include/phkmalloc.h $(wildcard test/*/*.h)
 TEST_LIMIT ?= 180
 
 # Without builtins: compilers know what malloc promises and take the tests of it away.
-TEST_CFLAGS := -D_GNU_SOURCE -Itest -fno-builtin -pthread
+# And they warn of what tests do on purpose.
+TEST_CFLAGS := -D_GNU_SOURCE -Itest -fno-builtin -pthread -Wno-unknown-warning-option \
+	-Wno-alloc-size-larger-than -Wno-use-after-free -Wno-free-nonheap-object -Wno-unused-result \
+	-Wno-mismatched-dealloc
 # Without sanitizers: those bring an allocator of their own.
 TEST_BASE := $(filter-out -fsanitize=%,$(BASE_CFLAGS))
 TEST_CXXFLAGS := -std=c++17 $(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(TEST_BASE))
+# For what only this library has. The one that is preloaded has the same name and comes first.
+TEST_LINK = $(SO) -Wl,-rpath,$(abspath $(B)) -ldl
 TEST_RUN = test/run.py --preload $(SO) --static $(A) --limit $(TEST_LIMIT)
 
 $(TEST_API) $(TEST_MISUSE) $(TEST_MEMORY) $(TEST_PROPERTY) $(TEST_STRESS): $(TEST_HEADERS)
 
-$(B)/test/%: test/%.c
+$(B)/test/%: test/%.c | $(SO)
 	@mkdir -p $(@D)
-	$(CC) $(TEST_BASE) $(TEST_CFLAGS) -o $@ $< -ldl
+	$(CC) $(TEST_BASE) $(TEST_CFLAGS) -o $@ $< $(TEST_LINK)
 
-$(B)/test/%: test/%.cc
+$(B)/test/%: test/%.cc | $(SO)
 	@mkdir -p $(@D)
-	$(CXX) $(TEST_CXXFLAGS) $(TEST_CFLAGS) -o $@ $<
+	$(CXX) $(TEST_CXXFLAGS) $(TEST_CFLAGS) -o $@ $< $(TEST_LINK)
 
 public-tests: $(TEST_BIN)
 
