@@ -10,11 +10,15 @@ try: setup-build
 	@$(MAKE) --no-print-directory -s all
 	@/usr/bin/python3 scripts/try.py $(SO)
 
+# Every part prints "N passed, N failed, N skipped", and so does the whole.
+CHECK_PARTS := check-unit check-public check-classic check-tidy $(CHECK_MORE)
 check: setup
 	@$(MAKE) --no-print-directory all
-	@$(MAKE) --no-print-directory check-programs
+	@scripts/check.py $(CHECK_PARTS)
 
-tidy: setup-build
+tidy:
 	@scripts/tidy.py
+check-tidy:
+	@test/run.py scripts/tidy.py
 
-.PHONY: setup setup-build try check tidy
+.PHONY: setup setup-build try check tidy check-tidy

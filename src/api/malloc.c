@@ -43,9 +43,9 @@ malloc_slow(size_t n)
 }
 
 /*
- * bench-instructions measures both fast paths. malloc of up to 1024 bytes reads the owner (thread-local),
- * the slot and the bitmap word, writes the word: three cache lines, one branch on each of size
- * and word, no atomic read-modify-write.
+ * bench-instructions measures both fast paths. malloc of up to 1024 bytes reads the owner, which
+ * is thread-local, the slot and the bitmap word, and writes the word: three cache lines, a branch
+ * each on size and word, no atomic read-modify-write.
  */
 EXPORT void *
 malloc(size_t n)

@@ -73,95 +73,6 @@ destructor(void)
 		inspect_dump();
 }
 
-/* --- faults ------------------------------------------------------------------------------ */
-
-/* What an address that is not the start of anything lies in. */
-static enum ptr_fault
-locate(const void *p, struct place *place)
-{
-	struct pginfo *pg = page_dir_find(p), *first;
-	struct arena *a;
-	uintptr_t kind;
-
-	if (sample_owns(p)) {
-		sample_place(p, place);
-		return PTR_MODIFIED_CHUNK;
-	}
-	if (arena_count == 0)
-		return PTR_NEVER_CALLED;
-	if (pg == NULL)
-		return (uintptr_t)p < (uintptr_t)arenas[0].origin ? PTR_TOO_LOW : PTR_TOO_HIGH;
-	a = arena_of(pg);
-	first = pg;
-	kind = load_relaxed(&first->owner);
-	while (first > a->page_dir && (kind == MALLOC_NOT_MINE || kind == MALLOC_FOLLOW))
-		kind = load_relaxed(&(--first)->owner);
-	place->start = (uintptr_t)page_address(first);
-	if (kind == MALLOC_FREE && first + first->free.npages > pg) {
-		place->kind = PLACE_FREE_RUN;
-		place->npages = first->free.npages;
-		place->end = place->start + (place->npages << malloc_pageshift);
-		return PTR_FREE_PAGE;
-	}
-	if (kind == MALLOC_FIRST && first + first->large.npages > pg) {
-		place->kind = PLACE_LARGE;
-		place->npages = first->large.npages;
-		place->end = place->start + (place->npages << malloc_pageshift);
-		place->allocated = first->large.allocated;
-		return first == pg && !pg->large.guard ? PTR_MODIFIED_PAGE : PTR_WRONG_PAGE;
-	}
-	if (owner_is(kind) && first == pg)
-		chunk_place(pg, p, place);
-	return PTR_WRONG_PAGE;
-}
-
-void
-heap_place(struct pginfo *pg, const void *p, struct place *place)
-{
-	(void)locate(p, place);
-	if (place->kind == PLACE_CHUNK)
-		careful_place(pg, (const void *)place->start, place);
-}
-
-/* Reports a fault; freed_size is the size given to a sized deallocation. */
-COLD static void
-report(const char *func, enum ptr_fault fault, const void *p, size_t freed_size)
-{
-	struct place place = {.kind = PLACE_UNKNOWN, .freed_size = freed_size};
-	enum ptr_fault where = locate(p, &place);
-
-	if (place.kind == PLACE_CHUNK)
-		careful_place(page_dir_find(p), (const void *)place.start, &place);
-	fault_report(func, fault == PTR_OK ? where : fault, p, &place);
-}
-
-/* Checks that p is the start of an allocation in the arenas: its entry, or a report and NULL. */
-static struct pginfo *
-verify(const void *p, const char *func)
-{
-	struct pginfo *pg;
-	enum ptr_fault fault = PTR_OK;
-	uintptr_t kind;
-
-	if (UNLIKELY(!page_dir_get(p, &pg)))
-		pg = page_dir_find(p);
-	kind = pg == NULL ? MALLOC_NOT_MINE : load_acquire(&pg->owner);
-	if (LIKELY(owner_is(kind))) {
-		fault = chunk_verify(pg, p);
-		if (fault == PTR_OK && careful_is_delayed(pg, p))
-			fault = PTR_FREE_CHUNK;
-	} else if (kind == MALLOC_FIRST) {
-		fault = large_verify(pg, p);
-	} else {
-		report(func, PTR_OK, p, 0);
-		return NULL;
-	}
-	if (LIKELY(fault == PTR_OK))
-		return pg;
-	report(func, fault, p, 0);
-	return NULL;
-}
-
 /* --- allocating --------------------------------------------------------------------------- */
 
 /* A chunk for a thread that has no owner yet, or none any more. */
@@ -324,7 +235,7 @@ free_other(void *p, const char *func)
 	if (p == NULL)
 		return;
 	if (opt.careful && pg != NULL) {
-		pg = verify(p, func);
+		pg = heap_verify(p, func);
 		if (pg == NULL)
 			return;
 		fault = careful_free(pg, p, func);
@@ -335,10 +246,10 @@ free_other(void *p, const char *func)
 	} else if (sample_owns(p)) {
 		fault = sample_free(p, func);
 	} else {
-		report(func, PTR_OK, p, 0);
+		heap_report(func, PTR_OK, p, 0);
 	}
 	if (UNLIKELY(fault != PTR_OK))
-		report(func, fault, p, 0);
+		heap_report(func, fault, p, 0);
 }
 
 NOINLINE void
@@ -354,7 +265,7 @@ ifree(void *p, const char *func)
 	}
 	fault = chunk_free_slow(owner_self, pg, p);
 	if (UNLIKELY(fault != PTR_OK))
-		report(func, fault, p, 0);
+		heap_report(func, fault, p, 0);
 }
 
 /* Whether an allocation of `have` bytes is what n bytes of it may be resized to in place. */
@@ -388,23 +299,23 @@ ifree_sized(void *p, size_t n, size_t alignment, bool exact, const char *func)
 	if (p == NULL)
 		return;
 	if (((uintptr_t)p & (alignment - 1)) != 0) {
-		report(func, PTR_WRONG_ALIGNMENT, p, n);
+		heap_report(func, PTR_WRONG_ALIGNMENT, p, n);
 		return;
 	}
 	if (UNLIKELY(sample_owns(p))) {
 		if (sample_size(p, &have) == PTR_OK && have != n)
-			report(func, PTR_WRONG_SIZE, p, n);
+			heap_report(func, PTR_WRONG_SIZE, p, n);
 		else
 			ifree(p, func);
 		return;
 	}
-	pg = verify(p, func);
+	pg = heap_verify(p, func);
 	if (pg == NULL)
 		return;
 	if (size_fits(pg, p, n, alignment, exact))
 		ifree(p, func);
 	else
-		report(func, PTR_WRONG_SIZE, p, n);
+		heap_report(func, PTR_WRONG_SIZE, p, n);
 }
 
 /* --- resizing ----------------------------------------------------------------------------- */
@@ -419,10 +330,10 @@ iusable(const void *p, const char *func)
 		enum ptr_fault fault = sample_size(p, &n);
 
 		if (fault != PTR_OK)
-			report(func, fault, p, 0);
+			heap_report(func, fault, p, 0);
 		return fault == PTR_OK ? n : 0;
 	}
-	pg = verify(p, func);
+	pg = heap_verify(p, func);
 	if (pg == NULL)
 		return 0;
 	/* With canaries behind it, what was asked for is all there is. */
@@ -463,7 +374,7 @@ irealloc(void *p, size_t n, const char *func)
 		return have == 0 && sample_size(p, &have) != PTR_OK ? NULL :
 		    move(p, have, n, false, func);
 	}
-	pg = verify(p, func);
+	pg = heap_verify(p, func);
 	if (pg == NULL)
 		return NULL;
 	if (UNLIKELY(opt.careful)) {
@@ -533,7 +444,7 @@ heap_base(const void *p, size_t *nbytes)
 
 	if (pg == NULL)
 		return NULL;
-	(void)locate(p, &place);
+	heap_place(pg, p, &place);
 	if (place.kind != PLACE_LARGE &&
 	    (place.kind != PLACE_CHUNK || !heap_owns((void *)place.start)))
 		return NULL;

@@ -1,6 +1,6 @@
 /*
- * imalloc.h: the steps that the files of heap/ share: malloc_bytes, pages, and what an address
- * lies in. Thread-safe.
+ * imalloc.h: the steps that the files of heap/ share: malloc_bytes, pages, what an address lies in
+ * and the report of what is wrong with it. Thread-safe.
  */
 #ifndef PHK_IMALLOC_H
 #define PHK_IMALLOC_H
@@ -12,6 +12,13 @@ void *malloc_bytes(unsigned class_no);
 void *malloc_bytes_random(unsigned class_no);
 /* Pages, after everything was given back that only waits to be used again if need be. */
 void *pages_or_trim(size_t n, size_t alignment, bool *zero);
+/* Checks that p is the start of an allocation in the arenas: its entry, or a report and NULL. */
+struct pginfo *heap_verify(const void *p, const char *func);
+/*
+ * Reports a fault, or with PTR_OK the one that the address itself shows; freed_size is the size
+ * given to a sized deallocation.
+ */
+void heap_report(const char *func, enum ptr_fault fault, const void *p, size_t freed_size);
 /* What p, an address in the page of an allocation, belongs to. */
 void heap_place(struct pginfo *pg, const void *p, struct place *place);
 

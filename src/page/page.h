@@ -27,7 +27,7 @@
  *   P4  Two free runs that are neighbours are one, but for a run that is being purged.
  *   P5  Each free run that is not being purged is in the run tree once; the tree is ordered by
  *       address, and max is the longest run of the subtree.
- *   P6  ndirty of a free run is the number of dirty bits of its pages, and the sums are page_layer's.
+ *   P6  ndirty of a free run is the number of dirty bits of its pages; the sums are page_layer's.
  */
 #ifndef PHK_PAGE_H
 #define PHK_PAGE_H

@@ -3,9 +3,9 @@
  *
  * Memory goes back by two rules. A cap: free pages that may still be backed by memory (dirty) are
  * at most what brings the pages in use back to their recent peak, and some more. And decay: what
- * stayed dirty through a whole interval was not needed in it, so it goes back at its end. Both take from
- * the highest run down, since reuse goes from the lowest up. There is no helper thread: the clock
- * is looked at when runs come and go.
+ * stayed dirty through a whole interval was not needed in it, so it goes back at its end. Both take
+ * from the highest run down, since reuse goes from the lowest up. There is no helper thread: the
+ * clock is looked at when runs come and go.
  */
 #include "page/page_alloc.h"
 

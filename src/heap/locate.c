@@ -1,0 +1,94 @@
+/*
+ * locate.c: what an address lies in, whether it is the start of an allocation, and the report when
+ * it is not; see imalloc.h. Reads only; entries may change under it when the program is wrong.
+ */
+#include "chunk/chunk.h"
+#include "heap/careful.h"
+#include "heap/imalloc.h"
+#include "heap/sample.h"
+#include "large/large.h"
+
+/* What an address that is not the start of anything lies in. */
+static enum ptr_fault
+locate(const void *p, struct place *place)
+{
+	struct pginfo *pg = page_dir_find(p), *first;
+	struct arena *a;
+	uintptr_t kind;
+
+	if (sample_owns(p)) {
+		sample_place(p, place);
+		return PTR_MODIFIED_CHUNK;
+	}
+	if (arena_count == 0)
+		return PTR_NEVER_CALLED;
+	if (pg == NULL)
+		return (uintptr_t)p < (uintptr_t)arenas[0].origin ? PTR_TOO_LOW : PTR_TOO_HIGH;
+	a = arena_of(pg);
+	first = pg;
+	kind = load_relaxed(&first->owner);
+	while (first > a->page_dir && (kind == MALLOC_NOT_MINE || kind == MALLOC_FOLLOW))
+		kind = load_relaxed(&(--first)->owner);
+	place->start = (uintptr_t)page_address(first);
+	if (kind == MALLOC_FREE && first + first->free.npages > pg) {
+		place->kind = PLACE_FREE_RUN;
+		place->npages = first->free.npages;
+		place->end = place->start + (place->npages << malloc_pageshift);
+		return PTR_FREE_PAGE;
+	}
+	if (kind == MALLOC_FIRST && first + first->large.npages > pg) {
+		place->kind = PLACE_LARGE;
+		place->npages = first->large.npages;
+		place->end = place->start + (place->npages << malloc_pageshift);
+		place->allocated = first->large.allocated;
+		return first == pg && !pg->large.guard ? PTR_MODIFIED_PAGE : PTR_WRONG_PAGE;
+	}
+	if (owner_is(kind) && first == pg)
+		chunk_place(pg, p, place);
+	return PTR_WRONG_PAGE;
+}
+
+void
+heap_place(struct pginfo *pg, const void *p, struct place *place)
+{
+	(void)locate(p, place);
+	if (place->kind == PLACE_CHUNK)
+		careful_place(pg, (const void *)place->start, place);
+}
+
+COLD void
+heap_report(const char *func, enum ptr_fault fault, const void *p, size_t freed_size)
+{
+	struct place place = {.kind = PLACE_UNKNOWN, .freed_size = freed_size};
+	enum ptr_fault where = locate(p, &place);
+
+	if (place.kind == PLACE_CHUNK)
+		careful_place(page_dir_find(p), (const void *)place.start, &place);
+	fault_report(func, fault == PTR_OK ? where : fault, p, &place);
+}
+
+struct pginfo *
+heap_verify(const void *p, const char *func)
+{
+	struct pginfo *pg;
+	enum ptr_fault fault = PTR_OK;
+	uintptr_t kind;
+
+	if (UNLIKELY(!page_dir_get(p, &pg)))
+		pg = page_dir_find(p);
+	kind = pg == NULL ? MALLOC_NOT_MINE : load_acquire(&pg->owner);
+	if (LIKELY(owner_is(kind))) {
+		fault = chunk_verify(pg, p);
+		if (fault == PTR_OK && careful_is_delayed(pg, p))
+			fault = PTR_FREE_CHUNK;
+	} else if (kind == MALLOC_FIRST) {
+		fault = large_verify(pg, p);
+	} else {
+		heap_report(func, PTR_OK, p, 0);
+		return NULL;
+	}
+	if (LIKELY(fault == PTR_OK))
+		return pg;
+	heap_report(func, fault, p, 0);
+	return NULL;
+}
