@@ -35,13 +35,19 @@ LIB_CFLAGS := $(BASE_CFLAGS) -Isrc -D_GNU_SOURCE -fPIC -fvisibility=hidden \
 LIB_CFLAGS += -fomit-frame-pointer
 
 SRC := $(sort $(wildcard src/*/*.c))
-OBJ := $(SRC:src/%.c=$(B)/obj/%.o)
+SRC_CXX := src/api/catch.cc
+OBJ := $(SRC:src/%.c=$(B)/obj/%.o) $(SRC_CXX:src/%.cc=$(B)/obj/%.o)
 
 all: $(SO) $(A)
 
 $(B)/obj/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/obj/%.o: src/%.cc Makefile
+	@mkdir -p $(@D)
+	$(CXX) $(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(LIB_CFLAGS)) -std=gnu++17 \
+		-fno-rtti -MMD -MP -c -o $@ $<
 
 $(SO): $(OBJ) src/api/export.map
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libphkmalloc.so \

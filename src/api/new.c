@@ -29,7 +29,10 @@ new_slow(size_t n, size_t alignment, bool may_fail)
 		handler = _ZSt15get_new_handlerv != NULL ? _ZSt15get_new_handlerv() : NULL;
 		if (handler == NULL)
 			break;
-		handler();
+		if (!may_fail)
+			handler();
+		else if (api_handler_threw(handler))
+			return NULL;
 	}
 	if (may_fail)
 		return NULL;

@@ -376,7 +376,7 @@ purge_holes(const struct pginfo *pg)
 		if (i < c->nchunks && chunk_is_free(pg, i))
 			continue;
 		end = i == c->nchunks ? malloc_pagesize : i * c->size & ~(vm_pagesize - 1);
-		if (hole < end)
+		if (hole < end && vm_resident(page + hole, end - hole))
 			any |= vm_purge(page + hole, end - hole);
 		hole = round_up((i + 1) * c->size, vm_pagesize);
 	}

@@ -81,7 +81,7 @@ add_place(struct fmt *f, enum ptr_fault fault, const struct place *place)
 	if (fault == PTR_WRONG_SIZE)
 		fmt_add(f, ", freed with size %z", place->freed_size);
 	if (fault == PTR_CANARY || fault == PTR_WRITTEN_FREE)
-		fmt_add(f, ", written at %p", place->start + place->offset);
+		fmt_add(f, ", written at %p", place->written);
 	if (place->thread != 0)
 		fmt_add(f, ", thread %u", (unsigned)place->thread);
 	fmt_char(f, ')');

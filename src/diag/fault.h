@@ -46,7 +46,7 @@ struct place {
 	uintptr_t end;
 	int thread;         /* of the owner, 0 when not known */
 	size_t freed_size;  /* PTR_WRONG_SIZE: the size it was freed with */
-	size_t offset;      /* PTR_CANARY, PTR_WRITTEN_FREE: first byte written, from the start */
+	uintptr_t written;  /* PTR_CANARY, PTR_WRITTEN_FREE: the first byte written */
 	uint32_t allocated; /* stacks, 0 when not known */
 	uint32_t freed;
 };

@@ -53,12 +53,14 @@ static void
 check_freed(struct pginfo *pg, const void *p, size_t nbytes, const char *func)
 {
 	struct place place = {.kind = PLACE_UNKNOWN};
+	size_t at;
 
 	if (opt.junk == 0 && !opt.delay)
 		return;
-	place.offset = fill_check_junk(p, nbytes);
-	if (place.offset == FILL_WHOLE)
+	at = fill_check_junk(p, nbytes);
+	if (at == FILL_WHOLE)
 		return;
+	place.written = (uintptr_t)p + at;
 	chunk_place(pg, p, &place);
 	careful_place(pg, p, &place);
 	fault_report(func, PTR_WRITTEN_FREE, p, &place);
@@ -68,14 +70,15 @@ static void
 check_canary(struct pginfo *pg, const void *p, size_t asked, size_t end, const char *func)
 {
 	struct place place = {.kind = PLACE_UNKNOWN};
+	size_t at;
 
 	if (!opt.canary)
 		return;
-	place.offset = fill_check_canary(p, asked, end, opt.secret);
-	if (place.offset == FILL_WHOLE)
+	at = fill_check_canary(p, asked, end, opt.secret);
+	if (at == FILL_WHOLE)
 		return;
+	place.written = (uintptr_t)p + at;
 	heap_place(pg, p, &place);
-	place.start = (uintptr_t)p;
 	fault_report(func, PTR_CANARY, p, &place);
 }
 

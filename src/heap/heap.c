@@ -287,7 +287,7 @@ size_fits(const struct pginfo *pg, const void *p, size_t n, size_t alignment, bo
 	if (owner_is(load_relaxed(&pg->owner)))
 		return class_no == pg->chunk.class_no || (!exact && stays(n, chunk_size(pg)));
 	return class_no == CLASS_NONE && n <= large_usable(pg) &&
-	    n + malloc_pagesize > large_usable(pg);
+	    (n == 0 ? 1 : n) + malloc_pagesize > large_usable(pg);
 }
 
 void

@@ -188,6 +188,7 @@ sample_free(void *p, const char *func)
 	struct sample *s = &samples[slot_near(p)];
 	struct place place = {.kind = PLACE_UNKNOWN};
 	uint32_t stack = stack_record();
+	size_t at = FILL_WHOLE;
 	enum ptr_fault fault;
 	char *page;
 
@@ -196,7 +197,7 @@ sample_free(void *p, const char *func)
 	if (fault == PTR_OK) {
 		page = slot_page((size_t)(s - samples));
 		place_of(s, &place);
-		place.offset = fill_check_canary(p, s->nbytes, vm_pagesize - s->start, opt.secret);
+		at = fill_check_canary(p, s->nbytes, vm_pagesize - s->start, opt.secret);
 		s->state = SLOT_FREED;
 		s->freed = stack;
 		s->freed_no = ++freed_count;
@@ -204,7 +205,8 @@ sample_free(void *p, const char *func)
 		(void)vm_decommit(page, vm_pagesize);
 	}
 	lock_drop(LOCK_SAMPLE);
-	if (fault == PTR_OK && place.offset != FILL_WHOLE)
+	place.written = (uintptr_t)p + at;
+	if (at != FILL_WHOLE)
 		fault_report(func, PTR_CANARY, p, &place);
 	return fault;
 }

@@ -117,6 +117,25 @@ vm_purge(void *base, size_t nbytes)
 }
 
 bool
+vm_resident(void *base, size_t nbytes)
+{
+	int saved = errno;
+	unsigned char map[64];
+	size_t step = sizeof(map) * vm_pagesize;
+	bool any = false;
+
+	for (size_t at = 0; at < nbytes && !any; at += step) {
+		size_t n = nbytes - at < step ? nbytes - at : step;
+
+		any = mincore((char *)base + at, n, map) != 0;
+		for (size_t i = 0; i < n / vm_pagesize; i++)
+			any |= map[i] & 1;
+	}
+	errno = saved;
+	return any;
+}
+
+bool
 vm_move(void *from, void *to, size_t nbytes)
 {
 	int saved = errno;

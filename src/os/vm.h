@@ -37,6 +37,8 @@ bool vm_decommit(void *base, size_t nbytes);
  */
 bool vm_purge(void *base, size_t nbytes);
 extern bool vm_lazy;
+/* Whether any page of the range is backed by memory; true when the kernel does not tell. */
+bool vm_resident(void *base, size_t nbytes);
 /* Moves the pages of one committed range to another; the old range reads as zero after it. */
 bool vm_move(void *from, void *to, size_t nbytes);
 /* Replaces what is mapped in a committed range by new zero pages. */
