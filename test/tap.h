@@ -9,6 +9,7 @@
 #define TEST_TAP_H
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,0 +1,369 @@
+/*
+ * writes.h: writes and reads where a program should not, and what the options of MALLOC_OPTIONS
+ * do. Most of these mistakes are found only with an option. Acts return 0 when nothing was found
+ * and nothing was wrong.
+ */
+#ifndef MISUSE_WRITES_H
+#define MISUSE_WRITES_H
+
+#include "misuse.h"
+
+#define opaque_char(p) ((char *)opaque(p))
+
+/* Changes count bytes, whatever they were. */
+static void
+spoil(void *p, size_t count)
+{
+	volatile unsigned char *s = p;
+
+	for (size_t i = 0; i < count; i++)
+		s[i] = (unsigned char)(s[i] ^ 0x55);
+}
+
+static void
+expect_written(const void *p, const void *at)
+{
+	char extra[60];
+
+	snprintf(extra, sizeof(extra), ", written at 0x%lx", (unsigned long)(uintptr_t)at);
+	expect_at(p, p, extra);
+}
+
+static int
+overflow(size_t n, size_t by)
+{
+	char *p = with_neighbour(n);
+
+	expect_written(p, p + n);
+	spoil(p + n, by);
+	free(p);
+	return 0;
+}
+
+static int overflow_1(size_t n) { return overflow(n, 1); }
+static int overflow_8(size_t n) { return overflow(n, 8); }
+static int overflow_64(size_t n) { return overflow(n, 64); }
+
+static int
+overflow_realloc(size_t n)
+{
+	char *p = with_neighbour(n);
+
+	expect_written(p, p + n);
+	spoil(p + n, 1);
+	realloc(p, n * 3);
+	return 0;
+}
+
+/* By the length a realloc in place left. */
+static int
+overflow_shrunk(size_t n)
+{
+	char *p = realloc(with_neighbour(n + 1), n);
+
+	expect_written(p, p + n);
+	spoil(p + n, 1);
+	free(p);
+	return 0;
+}
+
+static int
+overflow_checked(size_t n)
+{
+	char *p = with_neighbour(n);
+
+	spoil(p + n, 1);
+	return phkmalloc_check() == 1 ? 0 : 3;
+}
+
+/* The byte before an allocation belongs to the one before it in the page, behind its end. */
+static int
+underflow(size_t n)
+{
+	char *p = with_neighbour(n), *before = phkmalloc_base(p - 1);
+
+	if (before == NULL)
+		return 3;
+	/* Its canary goes to the end of the chunk, its last byte is this one. */
+	expect_written(before, p - 1);
+	spoil(p - 1, 1);
+	free(before);
+	return 0;
+}
+
+static int
+reuse_until_found(size_t n)
+{
+	for (int i = 0; i < 40000; i++)
+		free(opaque(malloc(n)));
+	return 0;
+}
+
+static int
+write_freed(size_t n, size_t at)
+{
+	char *p = with_neighbour(n);
+
+	expect_written(p, p + at);
+	free(p);
+	spoil(opaque_char(p) + at, 1);
+	return reuse_until_found(n);
+}
+
+static int write_freed_first(size_t n) { return write_freed(n, 0); }
+static int write_freed_middle(size_t n) { return write_freed(n, n / 2); }
+static int write_freed_last(size_t n) { return write_freed(n, n - 1); }
+
+/* Random choice may leave the chunk alone for long; all chunks of its page are taken. */
+static int
+write_freed_all(size_t n)
+{
+	char *p = with_neighbour(n);
+
+	expect_written(p, p + n / 2);
+	free(p);
+	spoil(opaque_char(p) + n / 2, 1);
+	malloc_trim(0);
+	for (int i = 0; i < 100000; i++)
+		opaque(malloc(n));
+	return 0;
+}
+
+static int
+write_freed_large(size_t n)
+{
+	char *p = malloc(n);
+
+	free(p);
+	spoil(opaque_char(p) + n / 2, 1);
+	return 0;
+}
+
+static int
+write_freed_checked(size_t n)
+{
+	char *p = with_neighbour(n);
+
+	free(p);
+	spoil(opaque_char(p) + n / 2, 1);
+	return phkmalloc_check() == 1 ? 0 : 3;
+}
+
+/* Under P the end of a large allocation is the end of its pages, to within 16 bytes. */
+static int
+overflow_trap(size_t n)
+{
+	char *p = malloc(n);
+
+	spoil(p + n + (16 - n % 16) % 16, 1);
+	return 0;
+}
+
+/* Some page of chunks ends; what is behind traps. */
+static int
+overflow_page(size_t n)
+{
+	char *p = malloc(n);
+	char *end = (char *)((uintptr_t)p | (PAGE - 1)) + 1;
+
+	spoil(end, 1);
+	return 0;
+}
+
+/* --- sampled allocations ------------------------------------------------------------------- */
+
+static int
+sampled(size_t n, void (*act)(char *p, size_t n))
+{
+	char *p[400];
+
+	expect(NULL, "ANY");
+	for (int round = 0; round < 100; round++) {
+		for (size_t i = 0; i < 400; i++)
+			p[i] = malloc(n);
+		for (size_t i = 0; i < 400; i++)
+			act(p[i], n);
+	}
+	return 0;
+}
+
+/* Of 1000 allocations about 100 are sampled; these have no byte more than they need. */
+static int
+sample_rate(size_t n)
+{
+	size_t count = 0;
+
+	for (int i = 0; i < 1000; i++)
+		count += malloc_usable_size(malloc(n)) == n;
+	return count >= 30 && count <= 300 ? 0 : 3;
+}
+
+static void past_end(char *p, size_t n) { spoil(p + n, 1); free(p); }
+static void read_freed(char *p, size_t n) { free(p); *(volatile char *)opaque(p + n / 2); }
+static void spoil_freed(char *p, size_t n) { free(p); spoil(opaque_char(p) + n - 1, 1); }
+static void before_start(char *p, size_t n) { (void)n; spoil(p - 1, 1); }
+static void double_freed(char *p, size_t n) { (void)n; free(p); free(opaque(p)); }
+static void inside(char *p, size_t n) { (void)n; free(p + 1); }
+static void sized_wrong(char *p, size_t n) { free_sized(p, n * 2 + 20); }
+
+static int sample_overflow(size_t n) { return sampled(n, past_end); }
+static int sample_read_freed(size_t n) { return sampled(n, read_freed); }
+static int sample_write_freed(size_t n) { return sampled(n, spoil_freed); }
+static int sample_underflow(size_t n) { return sampled(n, before_start); }
+static int sample_double(size_t n) { return sampled(n, double_freed); }
+static int sample_inside(size_t n) { return sampled(n, inside); }
+static int sample_sized(size_t n) { return sampled(n, sized_wrong); }
+
+/* With no mistake nothing is found. */
+static int
+sample_right(size_t n)
+{
+	char *p[400];
+
+	for (int round = 0; round < 10; round++) {
+		for (size_t i = 0; i < 400; i++)
+			memset(p[i] = malloc(n), 1, n);
+		for (size_t i = 0; i < 400; i++)
+			p[i] = realloc(p[i], n + i);
+		for (size_t i = 0; i < 400; i++)
+			free_sized(p[i], n + i);
+	}
+	return phkmalloc_check() == 0 ? 0 : 3;
+}
+
+/* --- what options do ------------------------------------------------------------------------ */
+
+static bool
+is_all(const void *p, size_t n, int byte)
+{
+	const unsigned char *s = p;
+
+	return s[0] == byte && memcmp(s, s + 1, n - 1) == 0;
+}
+
+static int
+new_is(size_t n, int byte)
+{
+	for (int i = 0; i < 3; i++) {
+		char *p = malloc(n);
+
+		if (!is_all(p, n, byte))
+			return 3;
+		memset(p, 0x11, n);
+		free(p);
+	}
+	return 0;
+}
+
+static int new_is_zero(size_t n) { return new_is(n, 0); }
+static int new_is_junk(size_t n) { return new_is(n, 0xdb); }
+
+static int
+calloc_is_zero(size_t n)
+{
+	char *p;
+
+	memset(p = malloc(n), 0x11, n);
+	free(p);
+	return is_all(calloc(1, n), n, 0) ? 0 : 3;
+}
+
+static int
+freed_is_junk(size_t n)
+{
+	char *p = with_neighbour(n);
+
+	memset(p, 0x11, n);
+	free(p);
+	return is_all(opaque(p), n, 0xdf) ? 0 : 3;
+}
+
+static int
+realloc_moves(size_t n)
+{
+	char *p = malloc(n), *q;
+
+	memset(p, 0x11, n);
+	q = realloc(p, n);
+	return q != p && is_all(q, n, 0x11) ? 0 : 3;
+}
+
+static int
+base_is_start(size_t n)
+{
+	char *p = malloc(n);
+
+	return phkmalloc_base(p) == p && phkmalloc_base(p + n - 1) == p ? 0 : 3;
+}
+
+static int
+zero_is_null(size_t n)
+{
+	errno = 0;
+	return malloc(0) == NULL && calloc(0, 5) == NULL && errno == 0 && malloc(n) != NULL ? 0 : 3;
+}
+
+static volatile size_t impossible = PTRDIFF_MAX;
+
+static int
+no_memory(size_t n)
+{
+	(void)n;
+	malloc(impossible);
+	return 0;
+}
+
+/* Everything a program may do, done right: no option finds anything. */
+static int
+right(size_t n)
+{
+	char *p[100];
+	size_t count = n < 80000 ? 100 : n < ((size_t)2 << 20) ? 6 : 2;
+
+	for (int round = 0; round < 3; round++) {
+		for (size_t i = 0; i < count; i++) {
+			p[i] = i % 3 == 0 ? calloc(1, n) : i % 3 == 1 ? malloc(n) : aligned_alloc(64, n);
+			memset(p[i], (int)i, malloc_usable_size(p[i]));
+		}
+		for (size_t i = 0; i < count; i += 2) {
+			p[i] = realloc(p[i], n * 2 + i);
+			if (!is_all(p[i], n, (int)i))
+				return 3;
+		}
+		for (size_t i = 0; i < count; i++)
+			if (i % 2 == 0)
+				free_sized(p[i], n * 2 + i);
+			else
+				free(p[i]);
+	}
+	return phkmalloc_check() == 0 ? 0 : 4;
+}
+
+/* What a parent allocated may be freed by its child. */
+static int
+free_in_child(size_t n)
+{
+	char *p = with_neighbour(n);
+	int status = -1;
+	pid_t pid;
+
+	memset(p, 1, n);
+	pid = fork();
+	if (pid == 0) {
+		free(p);
+		free(malloc(n));
+		_exit(phkmalloc_check() == 0 ? 0 : 3);
+	}
+	waitpid(pid, &status, 0);
+	free(p);
+	return status;
+}
+
+static int
+nothing(size_t n)
+{
+	free(malloc(n));
+	return 0;
+}
+
+#endif
