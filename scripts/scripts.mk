@@ -1,13 +1,20 @@
-# Targets for people: try, check, setup, tidy.
+# Targets for people: try, check, tidy, format, setup.
+#   SETUP=no   installs nothing: tests skip themselves where something is missing
+#   CHECK_MORE="check-x ..."   further parts of `make check`; a part ends with a line of counts
 
-# What make itself needs comes first, even on a machine without a compiler.
+# What make itself needs comes first, even on a machine without a compiler: so what is built is
+# asked for in the recipe and not as a prerequisite.
+ifeq ($(SETUP),no)
+setup-build setup:
+else
 setup-build:
 	@scripts/setup.sh scripts/packages.txt
 setup: setup-build
-	@scripts/setup.sh test/packages.txt
+	@scripts/setup.sh --optional scripts/packages-check.txt test/packages.txt
+endif
 
 try: setup-build
-	@$(MAKE) --no-print-directory -s all
+	@$(MAKE) --no-print-directory -s $(SO)
 	@/usr/bin/python3 scripts/try.py $(SO)
 
 # Every part prints "N passed, N failed, N skipped", and so does the whole.
@@ -17,8 +24,10 @@ check: setup
 	@scripts/check.py $(CHECK_PARTS)
 
 tidy:
-	@scripts/tidy.py
+	@CC="$(CC)" scripts/tidy.py
 check-tidy:
-	@test/run.py scripts/tidy.py
+	@CC="$(CC)" test/run.py scripts/tidy.py
+format:
+	@scripts/format.py
 
-.PHONY: setup setup-build try check tidy check-tidy
+.PHONY: setup setup-build try check tidy check-tidy format

@@ -1,33 +1,79 @@
 #!/bin/sh
-# Installs the Debian packages in the given lists that are missing. Without root, or without apt,
-# it names them and stops. Usage: scripts/setup.sh LIST...
+# Installs the Debian packages named in lists that are missing. Usage: setup.sh [--optional] LIST...
+#
+# When nothing is missing it is quiet and quick: make calls it each time. When something is missing
+# and it may not install (it is not root) it names that and ends with status 1. With --optional
+# it goes on when the archive cannot supply a package: the tests that need it skip themselves.
 set -eu
 
-missing=
+optional=
+if [ "${1-}" = --optional ]; then
+	optional=yes
+	shift
+fi
+
+wanted=
 for list in "$@"; do
-	[ -f "$list" ] || continue
-	for package in $(sed 's/#.*//' "$list"); do
-		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
-			missing="$missing $package"
-	done
+	if [ -f "$list" ]; then
+		wanted="$wanted $(sed 's/#.*//' "$list")"
+	fi
 done
+if ! command -v dpkg-query >/dev/null; then
+	echo "setup: not a Debian system; what is needed is what Debian calls:$wanted" >&2
+	exit 0
+fi
+
+# The packages among its arguments that are not installed.
+missing_of() {
+	# Not "dpkg-query || ...": it fails when one of many is unknown, and tells of the others.
+	have=" $(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2>/dev/null |
+		sed -n 's/ installed$//p' | tr '\n' ' ')"
+	for package in "$@"; do
+		case "$have" in
+		*" $package "*) ;;
+		*) printf ' %s' "$package" ;;
+		esac
+	done
+}
+
+[ -n "$wanted" ] || exit 0
+# shellcheck disable=SC2086
+missing=$(missing_of $wanted)
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
 	echo "setup: these Debian packages are missing:$missing" >&2
-	echo "setup: install them (apt-get install$missing) and try again" >&2
+	echo "setup: as root:  apt-get install --no-install-recommends$missing" >&2
+	[ -z "$optional" ] ||
+		echo "setup: or go on without them by SETUP=no; tests that need them say so" >&2
 	exit 1
 fi
-echo "setup: installing$missing"
-export DEBIAN_FRONTEND=noninteractive
-# shellcheck disable=SC2086
-apt-get -qq install -y --no-install-recommends $missing >/dev/null 2>&1 || {
-	apt-get -qq update
-	# One at a time where all at once fail, so that one missing package costs its own tests only.
-	# shellcheck disable=SC2086
-	apt-get -qq install -y --no-install-recommends $missing >/dev/null 2>&1 ||
-		for package in $missing; do
-			apt-get -qq install -y --no-install-recommends "$package" >/dev/null 2>&1 ||
-				echo "setup: $package cannot be installed" >&2
-		done
+
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# RUNLEVEL=1: a package's server is not started. Locks are waited for, nothing is asked.
+apt() {
+	DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -q -o DPkg::Lock::Timeout=300 "$@" \
+		</dev/null >"$log" 2>&1
 }
+install() {
+	apt install -y --no-install-recommends "$@"
+}
+
+echo "setup: installing$missing"
+# The lists of packages may be there and recent enough; if not, they are fetched, and then one
+# package that cannot be had costs what needs it and nothing else.
+# shellcheck disable=SC2086
+if ! install $missing; then
+	apt update || sed 's/^/setup: /' "$log" >&2
+	if ! install $missing; then
+		for package in $missing; do
+			install "$package" || sed "s/^/setup: $package: /" "$log" >&2
+		done
+	fi
+fi
+# shellcheck disable=SC2086
+missing=$(missing_of $missing)
+[ -n "$missing" ] || exit 0
+echo "setup: could not be installed:$missing" >&2
+[ -n "$optional" ]
