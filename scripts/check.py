@@ -4,6 +4,7 @@
 Each argument is a make target whose last line is "N passed, N failed, N skipped". A part that
 ends badly without such a line counts as one failure.
 """
+import os
 import re
 import subprocess
 import sys
@@ -16,9 +17,10 @@ def run(target):
     """One part, shown as it goes; returns its counts."""
     print(f"== {target}", flush=True)
     last = None
-    with subprocess.Popen(["make", "--no-print-directory", target], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          errors="replace") as part:
+    # Descriptors stay open for make's own -j.
+    with subprocess.Popen([os.environ.get("MAKE", "make"), "--no-print-directory", target],
+                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, close_fds=False,
+                          stderr=subprocess.STDOUT, text=True, errors="replace") as part:
         for line in part.stdout:
             print(line, end="", flush=True)
             found = COUNTS.match(line.strip())

@@ -21,7 +21,7 @@ try: setup-build
 CHECK_PARTS := check-unit check-public check-classic check-tidy $(CHECK_MORE)
 check: setup
 	@$(MAKE) --no-print-directory all
-	@scripts/check.py $(CHECK_PARTS)
+	@MAKE="$(MAKE)" scripts/check.py $(CHECK_PARTS)
 
 tidy:
 	@CC="$(CC)" scripts/tidy.py

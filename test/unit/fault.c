@@ -66,7 +66,7 @@ script(void *arg)
 	uint64_t seed = (uintptr_t)arg;
 
 	unit_seed = seed;
-	for (int step = 0; step < 1500; step++) {
+	for (int step = 0; step < 600; step++) {
 		size_t i = unit_random() % KEPT;
 		size_t n = 1 + unit_random() % ((size_t)1 << (4 + unit_random() % 18));
 
@@ -80,7 +80,7 @@ script(void *arg)
 		case 5: keep(i, malloc_conceal(n), n); break;
 		default: keep(i, malloc(n), n); break;
 		}
-		if (step % 400 == 399)
+		if (step % 200 == 199)
 			malloc_trim(0);
 	}
 	return NULL;
@@ -112,7 +112,7 @@ run(unsigned long nth, bool all)
 		kept[i] = NULL;
 	}
 	for (size_t i = 0; i < KEPT; i++)
-		wrong |= (kept[i] = malloc(1000 * i)) == NULL ? 8 : 0;
+		wrong |= (kept[i] = malloc(100 * i)) == NULL ? 8 : 0;
 	for (size_t i = 0; i < KEPT; i++)
 		free(kept[i]);
 	wrong |= heap_check() != 0 ? 16 : 0;
