@@ -27,6 +27,7 @@
  * then malloc's next one after so many frees goes the slow way.
  */
 uint32_t chunk_poke = INT32_MAX;
+bool chunk_keep;
 /* An empty page of fewer chunks than this stays with its owner when it has no other. */
 #define SPARE_NCHUNKS 64
 
@@ -372,6 +373,8 @@ purge_holes(const struct pginfo *pg)
 	size_t hole = 0, end;
 	bool any = false;
 
+	if (chunk_keep)
+		return false;
 	for (size_t i = 0; i <= c->nchunks; i++) {
 		if (i < c->nchunks && chunk_is_free(pg, i))
 			continue;

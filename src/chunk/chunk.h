@@ -135,6 +135,9 @@ void chunk_unlink(struct owner *o, struct pginfo *pg);
 void chunk_link(struct owner *o, struct pginfo *pg);
 /* Releases all empty pages that are available; true when there were any. */
 bool chunk_release_empty(struct owner *o);
+/* Set at start when free chunks hold junk that is checked later: their memory stays then. */
+extern bool chunk_keep;
+
 /*
  * Gives the OS pages of a page back that hold no chunk in use; by any thread, for any entry.
  * True when there were any. The caller holds no lock from LOCK_PURGE on.

@@ -105,12 +105,18 @@ owner_attach(void)
 	return o;
 }
 
-/* At the end of a thread. */
+/*
+ * At the end of a thread. The value is not looked at: programs that use a key they never made
+ * have been seen to set other people's.
+ */
 static void
 owner_park(void *value)
 {
-	struct owner *o = value;
+	struct owner *o = owner_self;
 
+	(void)value;
+	if (o == &owner_none)
+		return;
 	if (o->exit_rounds++ < EXIT_ROUNDS && thread_exit_arm(o))
 		return;
 	exited = true;

@@ -36,6 +36,7 @@ malloc_init(void)
 		env_init();
 		conf_init();
 		vm_lazy = opt.hint;
+		chunk_keep = opt.junk != 0 || opt.delay;
 		page_guards = opt.guard;
 		page_random = opt.random;
 		page_cache_shift = opt.cache_shift;
