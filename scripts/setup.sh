@@ -65,10 +65,10 @@ echo "setup: installing$missing"
 # package that cannot be had costs what needs it and nothing else.
 # shellcheck disable=SC2086
 if ! install $missing; then
-	apt update || sed 's/^/setup: /' "$log" >&2
+	apt update || sed -n "s/^[EW]:/setup:/p" "$log" >&2
 	if ! install $missing; then
 		for package in $missing; do
-			install "$package" || sed "s/^/setup: $package: /" "$log" >&2
+			install "$package" || sed -n "s/^E:/setup: $package:/p" "$log" >&2
 		done
 	fi
 fi
