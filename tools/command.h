@@ -1,0 +1,51 @@
+/*
+ * command.h: the subcommands of phkmalloc, and what they share. Each gets its arguments with its
+ * own name first, and returns what the command exits with.
+ */
+#ifndef TOOLS_COMMAND_H
+#define TOOLS_COMMAND_H
+
+#include "snapshot.h"
+
+#include <stdio.h>
+
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *usage; /* what follows "phkmalloc " */
+	const char *about;
+	const char *help;
+};
+
+int command_run(int argc, char **argv);
+int command_stat(int argc, char **argv);
+int command_map(int argc, char **argv);
+int command_top(int argc, char **argv);
+int command_core(int argc, char **argv);
+
+/* Exits with a line that says how the subcommand is used. */
+_Noreturn void usage(const char *name);
+
+/* Memory that the kernel counts, in bytes; zeros for a core file. */
+struct kernel_figures {
+	uint64_t rss;
+	uint64_t rss_max;
+};
+void kernel_figures(const struct target *t, struct kernel_figures *k);
+
+/* "12.3 MiB" and "1,234,567" in one of a few buffers that take turns. */
+const char *show_bytes(uint64_t n);
+const char *show_count(uint64_t n);
+/* A part of a whole in percent; 0 of nothing. */
+double percent(uint64_t part, uint64_t whole);
+/* A string with quotes, for JSON and for labels of metrics. */
+void put_quoted(FILE *f, const char *s);
+
+/* True of a size class that has pages or ever had. */
+static inline bool
+class_is_used(const struct class_figures *c)
+{
+	return c->npages != 0 || c->nfreed != 0;
+}
+
+#endif

@@ -1,0 +1,77 @@
+/*
+ * main.c: `phkmalloc`, the command: finds the subcommand and shows the help of each.
+ */
+#include "command.h"
+
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct command commands[] = {
+	{ "stat", command_stat, "stat [--json | --openmetrics] PID", "a heap in figures",
+	    "Prints totals and a row for each size class of a running process, read from outside:\n"
+	    "nothing has to be enabled before, and the process is not stopped.\n\n"
+	    "  --json          for programs\n"
+	    "  --openmetrics   for Prometheus, as its node exporter's textfile collector reads it\n" },
+};
+
+#define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
+
+static const char statuses[] =
+    "Exit status: 0 done, 2 usage, 3 no such process, 4 not permitted, 5 not a process on\n"
+    "phkmalloc, 6 another version of it, 7 the process ended while it was read, 8 a file cannot\n"
+    "be read or written, 1 anything else.\n";
+
+static void
+print_help(FILE *f)
+{
+	fputs("usage: phkmalloc COMMAND ...\n\n", f);
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		fprintf(f, "  %-6s %s\n", commands[i].name, commands[i].about);
+	fprintf(f, "\n\"phkmalloc COMMAND --help\" tells more, and so does phkmalloc(1).\n%s",
+	    statuses);
+}
+
+static const struct command *
+find_command(const char *name)
+{
+	for (size_t i = 0; i < COMMAND_COUNT; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+void
+usage(const char *name)
+{
+	fflush(stdout);
+	fprintf(stderr, "usage: phkmalloc %s\n", find_command(name)->usage);
+	exit(STATUS_USAGE);
+}
+
+int
+main(int argc, char **argv)
+{
+	const struct command *c;
+
+	setlocale(LC_CTYPE, "");
+	if (argc < 2) {
+		print_help(stderr);
+		return STATUS_USAGE;
+	}
+	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+		print_help(stdout);
+		return STATUS_OK;
+	}
+	c = find_command(argv[1]);
+	if (c == NULL)
+		fail(STATUS_USAGE, "no command \"%s\"; \"phkmalloc --help\" lists them", argv[1]);
+	/* What follows "--" is another program's. */
+	for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "--help") == 0) {
+			printf("usage: phkmalloc %s\n\n%s", c->usage, c->help);
+			return STATUS_OK;
+		}
+	}
+	return c->run(argc - 1, argv + 1);
+}

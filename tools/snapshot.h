@@ -1,0 +1,72 @@
+/*
+ * snapshot.h: what a heap looked like, page by page, read from outside while it changed.
+ *
+ * A page whose entry changed between two looks is read again, and when it does not hold still it
+ * is counted as unsettled: figures are of pages that were seen whole. Pages are not all seen at
+ * the same instant. Nothing here loops longer than the heap is large.
+ */
+#ifndef TOOLS_SNAPSHOT_H
+#define TOOLS_SNAPSHOT_H
+
+#include "target.h"
+
+#include "phkmalloc_inspect.h"
+
+#define CLASS_MAX 256U
+
+enum run_kind {
+	RUN_CHUNKS,
+	RUN_LARGE,
+	RUN_FREE,
+	RUN_GUARD,     /* inaccessible on purpose */
+	RUN_UNSETTLED, /* changed each time it was looked at, or was changing hands */
+};
+
+/* A page of chunks, or consecutive pages of one kind. */
+struct run {
+	uint64_t address;
+	uint64_t nbytes;   /* large: asked for */
+	uint32_t npages;
+	uint32_t ndirty;   /* free: not yet given back to the kernel */
+	uint16_t live;     /* chunks in use */
+	uint16_t hollow;   /* OS pages without a chunk in use */
+	uint8_t kind;
+	uint8_t class_no;
+};
+
+struct class_figures {
+	uint32_t size;
+	uint32_t nchunks; /* in a page */
+	uint64_t npages;
+	uint64_t live;
+	uint64_t hollow;
+	uint64_t nfreed;
+};
+
+struct snapshot {
+	double time; /* seconds since 1970 */
+	char library[17];
+	char options[64];
+	uint32_t page_nbytes;
+	uint32_t os_page_nbytes;
+	uint32_t class_count;
+	struct class_figures classes[CLASS_MAX];
+	uint64_t arenas;
+	uint64_t npages;     /* in use from the arenas' origins on */
+	uint64_t large_count, large_npages, large_nbytes;
+	uint64_t large_nmalloc, large_nfree;
+	uint64_t free_runs, free_npages, free_ndirty, free_longest;
+	uint64_t guard_npages, unsettled_npages;
+	uint64_t npurged;
+	uint64_t owners_live, owners_parked, owners_other;
+	/* sums over classes and large allocations */
+	uint64_t live_nbytes, chunk_npages, chunk_live, hollow;
+	uint64_t nmalloc, nfree;
+	struct run *runs;    /* in the order of addresses, arena by arena */
+	size_t run_count;
+};
+
+void snapshot_take(struct target *t, const struct phkmalloc_descriptor *d, struct snapshot *s);
+void snapshot_free(struct snapshot *s);
+
+#endif

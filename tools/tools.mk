@@ -1,0 +1,34 @@
+# The `phkmalloc` command. It is part of `all` when the libraries of tools/packages.txt are there.
+#   make tools         the command      make check-tools   tests of it
+
+TOOLS_SRC := $(sort $(wildcard tools/*.c))
+TOOLS_OBJ := $(TOOLS_SRC:tools/%.c=$(B)/obj/tools/%.o)
+TOOLS_LIBS := ncursesw cairo
+TOOLS_MISSING := $(strip $(foreach l,$(TOOLS_LIBS),$(shell pkg-config --exists $l 2>/dev/null || \
+	echo $l)))
+
+ifeq ($(TOOLS_MISSING),)
+TOOLS_CFLAGS := $(BASE_CFLAGS) -D_GNU_SOURCE $(shell pkg-config --cflags $(TOOLS_LIBS))
+TOOLS_LDLIBS := $(shell pkg-config --libs $(TOOLS_LIBS)) -lm
+tools: $(B)/phkmalloc
+all: $(B)/phkmalloc
+else
+TOOLS_WANT = the phkmalloc command needs $(TOOLS_MISSING): apt-get install $(shell cat \
+	tools/packages.txt)
+tools:
+	@echo "$(TOOLS_WANT)"; false
+all: tools-missing
+tools-missing:
+	@echo "$(TOOLS_WANT)"
+endif
+
+$(B)/obj/tools/%.o: tools/%.c tools/tools.mk
+	@mkdir -p $(@D)
+	$(CC) $(TOOLS_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/phkmalloc: $(TOOLS_OBJ)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(TOOLS_OBJ) $(TOOLS_LDLIBS)
+
+-include $(TOOLS_OBJ:.o=.d)
+
+.PHONY: tools tools-missing
