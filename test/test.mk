@@ -19,7 +19,8 @@ TEST_CFLAGS := -D_GNU_SOURCE -Itest -fno-builtin -pthread -Wno-unknown-warning-o
 	-Wno-mismatched-dealloc
 # Without sanitizers: those bring an allocator of their own.
 TEST_BASE := $(filter-out -fsanitize=%,$(BASE_CFLAGS))
-TEST_CXXFLAGS := -std=c++17 $(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(TEST_BASE))
+TEST_CXXFLAGS := -std=c++17 \
+	$(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(TEST_BASE))
 # For what only this library has. The one that is preloaded has the same name and comes first.
 TEST_LINK = $(SO) -Wl,-rpath,$(abspath $(B)) -ldl
 TEST_RUN = test/run.py --preload $(SO) --static $(A) --limit $(TEST_LIMIT)

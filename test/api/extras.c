@@ -11,8 +11,8 @@
 
 void cfree(void *p);
 
-static const size_t sizes[] = {1, 16, 17, 48, 100, 128, 129, 200, 1000, 1024, 1025, 4096, 5000, 16384,
-    32768, 32769, 65536, 65537, 100000, 200000, 1 << 20, (5 << 20) + 1};
+static const size_t sizes[] = {1, 16, 17, 48, 100, 128, 129, 200, 1000, 1024, 1025, 4096, 5000,
+    16384, 32768, 32769, 65536, 65537, 100000, 200000, 1 << 20, (5 << 20) + 1};
 static volatile size_t too_large = (size_t)PTRDIFF_MAX + 1;
 static volatile size_t half = SIZE_MAX / 2 + 2;
 

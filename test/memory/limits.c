@@ -269,8 +269,10 @@ main(int argc, char **argv)
 		return strcmp(argv[1], "strict") == 0 ? strict() :
 		    strcmp(argv[1], "locked") == 0 ? locked(NULL) : to_the_end();
 	ok_in_child(start, (char[]){"as"}, "RLIMIT_AS of 300 MiB: refused, whole, and works again");
-	ok_in_child(start, (char[]){"as-small"}, "RLIMIT_AS of 64 MiB: refused, whole, and works again");
-	ok_in_child(start, (char[]){"data"}, "RLIMIT_DATA of 200 MiB: refused, whole, and works again");
+	ok_in_child(start, (char[]){"as-small"},
+	    "RLIMIT_AS of 64 MiB: refused, whole, and works again");
+	ok_in_child(start, (char[]){"data"},
+	    "RLIMIT_DATA of 200 MiB: refused, whole, and works again");
 	ok_in_child(late_limit, NULL, "a limit set late: refused, whole, and works again");
 	ok_in_child(no_mappings, NULL, "no mapping to be had: the heap is whole, and works again");
 	child_run(&e, start, (char[]){"locked"});

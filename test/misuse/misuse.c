@@ -27,11 +27,12 @@ static const size_t slack[] = {48, 80, 112, 160, 384, 1536, 28672, 0};
 static const size_t slack_canary[] = {32, 64, 96, 144, 368, 1520, 28656, 0};
 static const size_t large[] = {32769, 65536, 100000, MB, 10 * MB, 100 * MB, 0};
 static const size_t pages[] = {131072, 200000, MB, 100 * MB, 0};
-static const size_t all[] = {1, 16, 24, 100, 128, 1000, 1024, 4096, 5000, 32768, 32769, 65536, 100000,
-    MB, 10 * MB, 100 * MB, 0};
-static const size_t usual[] = {1, 24, 128, 1000, 4096, 5000, 32768, 65536, 100000, MB, 10 * MB, 0};
-static const size_t ends[] = {1, 15, 16, 17, 24, 100, 127, 128, 1000, 1024, 4096, 20000, 32768, 40000,
-    65520, 65536, 100000, MB, 10 * MB, 0};
+static const size_t all[] = {1, 16, 24, 100, 128, 1000, 1024, 4096, 5000, 32768, 32769, 65536,
+    100000, MB, 10 * MB, 100 * MB, 0};
+static const size_t usual[] = {1, 24, 128, 1000, 4096, 5000, 32768, 65536, 100000, MB,
+    10 * MB, 0};
+static const size_t ends[] = {1, 15, 16, 17, 24, 100, 127, 128, 1000, 1024, 4096, 20000, 32768,
+    40000, 65520, 65536, 100000, MB, 10 * MB, 0};
 static const size_t sixteens[] = {16, 48, 128, 1024, 4096, 0};
 static const size_t unaligned[] = {1, 24, 100, 1000, 3999, 0};
 static const size_t small[] = {16, 100, 1024, 4096, 5000, 20000, 0};

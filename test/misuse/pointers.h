@@ -330,7 +330,12 @@ static int sized_page_more(size_t n) { return wrong_size(n, n + PAGE, by_free_si
 static int delete_twice(size_t n) { return wrong_size(n, n * 2 + 20, by_delete_sized); }
 static int delete_tiny(size_t n) { return wrong_size(n, n / 3, by_delete_sized); }
 static int aligned_twice(size_t n) { return wrong_size(n, n * 2 + 20, by_delete_aligned); }
-static int zero_too_much(size_t n) { return wrong_size(n, phkmalloc_size(malloc(n)) + 1, by_freezero); }
+
+static int
+zero_too_much(size_t n)
+{
+	return wrong_size(n, phkmalloc_size(malloc(n)) + 1, by_freezero);
+}
 
 /* Some allocation is not a multiple of 128 KiB. */
 static int

@@ -119,9 +119,12 @@ allocate(struct cell *c)
 static void
 resize(struct cell *c)
 {
-	size_t old = c->n, n = random_next(&seed) % 3 == 0 ? any_size() : old / 2 + any_size() % (old + 9);
+	size_t old = c->n, n = any_size();
 	unsigned char *p;
 
+	/* Mostly near what it is, so that it may stay where it is. */
+	if (random_next(&seed) % 3 != 0)
+		n = old / 2 + n % (old + 9);
 	n += n == 0;
 	p = realloc(c->p, n);
 	if (p == NULL)
@@ -211,8 +214,8 @@ start(void *options)
 int
 main(int argc, char **argv)
 {
-	static const char *const sets[] = {"", "", "", "C", "E", "F", "G", "H", "J", "JJ", "P", "PG", "R",
-	    "T", "Z", "CF", "S", "ST", "SZ", "W2", "W5S", "<<<<", ">>"};
+	static const char *const sets[] = {"", "", "", "C", "E", "F", "G", "H", "J", "JJ", "P", "PG",
+	    "R", "T", "Z", "CF", "S", "ST", "SZ", "W2", "W5S", "<<<<", ">>"};
 
 	if (argc == 2)
 		return child(argv[1]);

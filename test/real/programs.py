@@ -18,7 +18,8 @@ LIMIT = 100
 PYTHON = r"""
 import collections, json, random, re, threading
 random.seed(7)
-words = ["".join(random.choice("abcdefgh") for _ in range(random.randint(1, 30))) for _ in range(40000)]
+words = ["".join(random.choice("abcdefgh") for _ in range(random.randint(1, 30)))
+         for _ in range(40000)]
 count = collections.Counter(w[:3] for w in words)
 tree = {}
 for w in words:
@@ -60,10 +61,12 @@ print length($s), " $n ", substr($s, 1000, 60), "\n";
 """
 NODE = r"""
 const m = new Map(); let s = [];
-for (let i = 0; i < 100000; i++) { m.set("k" + (i * 7919 % 10007), { v: i, a: new Array(i % 20).fill(i) }); }
+for (let i = 0; i < 100000; i++)
+  m.set("k" + (i * 7919 % 10007), { v: i, a: new Array(i % 20).fill(i) });
 for (let i = 0; i < 200; i++) s.push(Buffer.alloc(100000, i));
 const z = require("zlib"); const c = z.deflateSync(Buffer.concat(s));
-console.log(m.size, JSON.stringify([...m.values()].slice(0, 50)).length, c.length, z.inflateSync(c).length);
+console.log(m.size, JSON.stringify([...m.values()].slice(0, 50)).length, c.length,
+  z.inflateSync(c).length);
 """
 BASH = r"""
 declare -A h; for i in {1..20000}; do k=$((i * 7919 % 1009)); h[$k]+="$i,"; done
@@ -72,11 +75,14 @@ for i in {1..50}; do x=$(echo "${h[$i]}" | tr , '\n' | sort -n | tail -1); echo 
 """
 AWK = r"""
 BEGIN { for (i = 0; i < 200000; i++) { k = i * 7919 % 10007; a[k] = a[k] "x"; b[k, i % 3] += i }
-n = asorti(a, s); for (i = 1; i <= 20; i++) print s[i], length(a[s[i]]), b[s[i], 1]; print n, length(b) }
+n = asorti(a, s); for (i = 1; i <= 20; i++) print s[i], length(a[s[i]]), b[s[i], 1]
+print n, length(b) }
 """
 LUA = r"""
 local t, s = {}, {}
-for i = 1, 200000 do local k = i * 7919 % 10007; t[k] = t[k] or {}; t[k][#t[k] + 1] = tostring(i) end
+for i = 1, 200000 do
+  local k = i * 7919 % 10007; t[k] = t[k] or {}; t[k][#t[k] + 1] = tostring(i)
+end
 for k, v in pairs(t) do s[#s + 1] = k .. ":" .. #table.concat(v, ",") end
 table.sort(s); print(#s, s[1], s[5000], #table.concat(s))
 local x = "" for i = 1, 5000 do x = x .. i end print(#x)
@@ -286,7 +292,8 @@ int main()
 	for (int i = 0; i < 10000; i++) v.push_back(std::string(i % 100, 'x'));
 	int *p = new int[100];
 	bool threw = false;
-	try { ::operator new(std::size_t(-1) / 2 + 2); } catch (const std::bad_alloc &) { threw = true; }
+	try { ::operator new(std::size_t(-1) / 2 + 2); }
+	catch (const std::bad_alloc &) { threw = true; }
 	std::printf("%d %d %d\n", phkmalloc_owns(p), phkmalloc_owns(v.data()), threw);
 	delete[] p;
 }

@@ -35,7 +35,8 @@ def run(module, work, so):
 
 def exists(module):
     code = f"import importlib.util as u; raise SystemExit(u.find_spec('test.{module}') is None)"
-    return subprocess.run([PYTHON, "-c", code], stderr=subprocess.DEVNULL, check=False).returncode == 0
+    done = subprocess.run([PYTHON, "-c", code], stderr=subprocess.DEVNULL, check=False)
+    return done.returncode == 0
 
 
 def main():

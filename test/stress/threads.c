@@ -50,7 +50,7 @@ any_size(uint64_t *seed)
 	return r % 64 == 0 ? r >> 8 & 0x3ffff : r >> 8 & 0x3ff;
 }
 
-/* --- producers and consumers: each thread puts into any ring and takes from any ------------- */
+/* --- producers and consumers: each thread puts into any ring and takes from any --------- */
 
 static _Atomic(unsigned char *) ring[RING];
 
@@ -92,7 +92,7 @@ producers_consumers(void *arg)
 	return phkmalloc_check() != 0;
 }
 
-/* --- threads that come and go ---------------------------------------------------------------- */
+/* --- threads that come and go ------------------------------------------------------------ */
 
 static void *
 short_life(void *arg)
@@ -129,7 +129,7 @@ come_and_go(void *arg)
 	return phkmalloc_check() != 0 || late > early + 4096;
 }
 
-/* --- destructors ------------------------------------------------------------------------------ */
+/* --- destructors -------------------------------------------------------------------------- */
 
 static pthread_key_t keys[8];
 static atomic_int destroyed;
@@ -165,7 +165,7 @@ destructors(void *arg)
 	return phkmalloc_check() != 0 || destroyed < 200 * THREADS * 8;
 }
 
-/* --- small stacks ------------------------------------------------------------------------------ */
+/* --- small stacks -------------------------------------------------------------------------- */
 
 static void *
 on_small_stack(void *arg)
@@ -196,12 +196,13 @@ small_stacks(void *arg)
 	if (pthread_attr_setstacksize(&attr, 16384) != 0)
 		return 2;
 	for (int i = 0; i < 20; i++)
-		if (pthread_create(&t, &attr, on_small_stack, NULL) != 0 || pthread_join(t, NULL) != 0)
+		if (pthread_create(&t, &attr, on_small_stack, NULL) != 0 ||
+		    pthread_join(t, NULL) != 0)
 			return 3;
 	return 0;
 }
 
-/* --- fork -------------------------------------------------------------------------------------- */
+/* --- fork ---------------------------------------------------------------------------------- */
 
 static atomic_bool stop;
 
@@ -261,7 +262,7 @@ fork_under_load(void *arg)
 	return phkmalloc_check() != 0;
 }
 
-/* --- all the rest at once ---------------------------------------------------------------------- */
+/* --- all the rest at once ------------------------------------------------------------------ */
 
 static void *
 watch(void *arg)
@@ -319,7 +320,8 @@ main(void)
 	ok_in_child(come_and_go, NULL, "10000 threads come and go, and leave no memory behind");
 	ok_in_child(destructors, NULL, "destructors of thread-local data may allocate and free");
 	ok_in_child(small_stacks, NULL, "stacks of 16 KiB are enough");
-	ok_in_child(fork_under_load, NULL, "a child may allocate and free what its parent's threads did");
+	ok_in_child(fork_under_load, NULL,
+	    "a child may allocate and free what its parent's threads did");
 	ok_in_child(watched, NULL, "trim, figures and checks while others work");
 	ok_in_child(reopened, NULL, "dlopen and dlclose of the library itself");
 	return tap_done();
