@@ -140,7 +140,8 @@ add_chunks(struct reader *r, struct run *run, const unsigned char *entry, uint64
 
 		if (last >= f->nchunks)
 			last = f->nchunks - 1;
-		run->hollow += first >= f->nchunks || !any_live(bits, first, last);
+		if (first >= f->nchunks || !any_live(bits, first, last))
+			run->hollow++;
 	}
 	run->live = (uint16_t)live;
 	f->npages++;
