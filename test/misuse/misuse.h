@@ -49,9 +49,6 @@ expect_at(const void *at, const void *p, const char *extra)
 	size_t n = end - start;
 	char place[200];
 
-	/* A large allocation is shown with all its pages, also when it starts later in the first. */
-	if (n > CHUNK_MAX)
-		start &= ~(PAGE - 1);
 	if (n <= CHUNK_MAX)
 		snprintf(place, sizeof(place), "chunk of %zu bytes, 0x%lx-0x%lx%s, thread %d", n,
 		    (unsigned long)start, (unsigned long)end, extra, (int)gettid());
