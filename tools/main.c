@@ -13,6 +13,10 @@ static const struct command commands[] = {
 	    "nothing has to be enabled before, and the process is not stopped.\n\n"
 	    "  --json          for programs\n"
 	    "  --openmetrics   for Prometheus, as its node exporter's textfile collector reads it\n" },
+	{ "map", command_map, "map -o FILE.svg|FILE.png|FILE.html PID", "a heap as a picture",
+	    "Draws each page of a running process's heap in the order of addresses: the hue is the\n"
+	    "size class, the lightness how much of the page is in use. The HTML page needs nothing\n"
+	    "else, and has zoom and details.\n" },
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))

@@ -26,8 +26,13 @@ $(B)/obj/tools/%.o: tools/%.c tools/tools.mk
 	@mkdir -p $(@D)
 	$(CC) $(TOOLS_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/phkmalloc: $(TOOLS_OBJ)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(TOOLS_OBJ) $(TOOLS_LDLIBS)
+# The page that maps are written into, as it is.
+$(B)/obj/tools/map.html.o: tools/map.html
+	@mkdir -p $(@D)
+	$(LD) -r -b binary -z noexecstack -o $@ $<
+
+$(B)/phkmalloc: $(TOOLS_OBJ) $(B)/obj/tools/map.html.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOLS_LDLIBS)
 
 -include $(TOOLS_OBJ:.o=.d)
 
