@@ -1,6 +1,6 @@
 # Targets for people: try, check, tidy, format, setup.
 #   SETUP=no   installs nothing: tests skip themselves where something is missing
-#   CHECK_MORE="check-x ..."   further parts of `make check`; a part ends with a line of counts
+# Other makefiles add their part of `make check` by CHECK_MORE += check-x; it ends with its counts.
 
 # What make itself needs comes first, even on a machine without a compiler: so what is built is
 # asked for in the recipe and not as a prerequisite.
@@ -10,7 +10,7 @@ else
 setup-build:
 	@scripts/setup.sh scripts/packages.txt
 setup: setup-build
-	@scripts/setup.sh --optional scripts/packages-check.txt test/packages.txt
+	@scripts/setup.sh --optional scripts/packages-check.txt $(sort $(wildcard */packages.txt))
 endif
 
 try: setup-build
@@ -18,7 +18,7 @@ try: setup-build
 	@/usr/bin/python3 scripts/try.py $(SO)
 
 # Every part prints "N passed, N failed, N skipped", and so does the whole.
-CHECK_PARTS := check-unit check-public check-classic check-tidy $(CHECK_MORE)
+CHECK_PARTS = check-unit check-public check-classic check-docs check-tidy $(CHECK_MORE)
 check: setup
 	@$(MAKE) --no-print-directory all
 	@MAKE="$(MAKE)" scripts/check.py $(CHECK_PARTS)
@@ -27,7 +27,9 @@ tidy:
 	@CC="$(CC)" scripts/tidy.py
 check-tidy:
 	@CC="$(CC)" test/run.py scripts/tidy.py
+check-docs: $(SO) $(A)
+	@test/run.py --preload $(SO) scripts/docs.py
 format:
 	@scripts/format.py
 
-.PHONY: setup setup-build try check tidy check-tidy format
+.PHONY: setup setup-build try check tidy check-tidy check-docs format
