@@ -138,8 +138,8 @@ release_chunk(struct pginfo *pg, void *p, const char *func)
 
 /* --- large allocations ---------------------------------------------------------------------- */
 
-static void *
-alloc_large(size_t n, size_t alignment, bool zero)
+void *
+careful_alloc_pages(size_t n, size_t alignment, bool zero)
 {
 	bool known;
 	size_t end = n + (opt.canary ? CANARY_NBYTES : 0);
@@ -151,7 +151,7 @@ alloc_large(size_t n, size_t alignment, bool zero)
 	pg->large.nbytes = n;
 	pg->large.allocated = opt.stacks ? stack_record() : 0;
 	if (opt.page_end) {
-		size_t room = large_usable(pg) - end;
+		size_t room = large_usable(pg) - (end == 0 ? 1 : end);
 		size_t align = alignment < malloc_minsize ? malloc_minsize : alignment;
 
 		pg->large.start = (uint32_t)(room & ~(align - 1));
@@ -233,7 +233,7 @@ careful_alloc(size_t n, size_t alignment, bool zero)
 		return NULL;
 	class_no = end < n ? CLASS_NONE : size_class_aligned(end, alignment);
 	if (class_no == CLASS_NONE)
-		return alloc_large(n, alignment, zero);
+		return careful_alloc_pages(n, alignment, zero);
 	p = alloc_chunk(class_no, n, zero);
 	if (p == NULL && careful_flush())
 		p = alloc_chunk(class_no, n, zero);

@@ -12,6 +12,8 @@
 
 /* A chunk of the class or whole pages for n bytes at this alignment, filled as the options say. */
 void *careful_alloc(size_t n, size_t alignment, bool zero);
+/* The same on pages of its own. */
+void *careful_alloc_pages(size_t n, size_t alignment, bool zero);
 /* p is verified as the start of an allocation in use, of which pg is the entry. */
 enum ptr_fault careful_free(struct pginfo *pg, void *p, const char *func);
 /* The same chunk for n bytes, or NULL when the allocation has to move. */

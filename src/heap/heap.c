@@ -211,14 +211,17 @@ void *
 iconceal(size_t n, bool zero)
 {
 	bool known = false;
-	void *p = pages_or_trim(n, 1, &known);
-	struct pginfo *pg = p == NULL ? NULL : page_dir_find(p);
+	struct pginfo *pg;
+	void *p;
 
+	malloc_init();
+	p = opt.careful ? careful_alloc_pages(n, 1, zero) : pages_or_trim(n, 1, &known);
 	if (p == NULL)
 		return NULL;
+	pg = page_dir_find(p);
 	pg->large.concealed = true;
-	(void)vm_conceal(p, (size_t)pg->large.npages << malloc_pageshift, true);
-	if (zero && !known)
+	(void)vm_conceal(page_address(pg), (size_t)pg->large.npages << malloc_pageshift, true);
+	if (zero && !known && !opt.careful)
 		memset(p, 0, n);
 	return p;
 }
@@ -431,7 +434,10 @@ heap_owns(const void *p)
 {
 	struct pginfo *pg = page_dir_find(p);
 	uintptr_t kind = pg == NULL ? MALLOC_NOT_MINE : load_acquire(&pg->owner);
+	size_t n;
 
+	if (sample_owns(p))
+		return sample_size(p, &n) == PTR_OK;
 	if (owner_is(kind))
 		return chunk_verify(pg, p) == PTR_OK && !careful_is_delayed(pg, p);
 	return kind == MALLOC_FIRST && large_verify(pg, p) == PTR_OK;
@@ -443,11 +449,11 @@ heap_base(const void *p, size_t *nbytes)
 	struct pginfo *pg = page_dir_find(p);
 	struct place place = {.kind = PLACE_UNKNOWN};
 
-	if (pg == NULL)
+	if (pg == NULL && !sample_owns(p))
 		return NULL;
 	heap_place(pg, p, &place);
 	if (place.kind != PLACE_LARGE &&
-	    (place.kind != PLACE_CHUNK || !heap_owns((void *)place.start)))
+	    ((place.kind != PLACE_CHUNK && place.kind != PLACE_SAMPLED) || !heap_owns((void *)place.start)))
 		return NULL;
 	if ((uintptr_t)p < place.start || (uintptr_t)p >= place.end)
 		return NULL;

@@ -7,6 +7,7 @@
 #include "base/fmt.h"
 #include "chunk/chunk.h"
 #include "conf/conf.h"
+#include "heap/sample.h"
 #include "large/large.h"
 #include "os/env.h"
 #include "os/lock.h"
@@ -38,7 +39,9 @@ entry_add(struct heap_figures *f, const struct pginfo *pg)
 		f->free_nbytes += (size_t)pg->free.npages << malloc_pageshift;
 		return pg->free.npages;
 	}
-	if (kind != MALLOC_FIRST)
+	if (kind == MALLOC_RUN_MOVING)
+		return pg->large.npages;
+	if (kind != MALLOC_FIRST || pg->large.guard)
 		return 1;
 	f->large_count++;
 	f->large_nbytes += (size_t)pg->large.npages << malloc_pageshift;
@@ -71,7 +74,7 @@ inspect(struct heap_figures *f)
 	lock_drop(LOCK_PARKED);
 	f->nmalloc = load_relaxed(&large_nmalloc);
 	f->nfree = load_relaxed(&large_nfree);
-	f->live_nbytes = f->large_nbytes;
+	f->live_nbytes = f->large_nbytes + sample_live();
 	for (unsigned c = 0; c < CLASS_COUNT; c++) {
 		f->nmalloc += f->class_nfreed[c] + f->class_live[c];
 		f->nfree += f->class_nfreed[c];
