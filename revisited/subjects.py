@@ -1,0 +1,101 @@
+"""The allocators that are compared, how one program is run under one of them, and its figures."""
+
+import os
+import platform
+import subprocess
+import time
+
+LIBDIR = "/usr/lib/%s-linux-gnu/" % platform.machine()
+# Name, file below the build folder or Debian's folder, package.
+SUBJECTS = (
+    ("kingsley", "classic/libkingsley.so", None),
+    ("firstfit", "classic/libfirstfit.so", None),
+    ("phk1996", "classic/libphk1996.so", None),
+    ("glibc", "libc.so.6", "libc6"),
+    ("mimalloc", "libmimalloc.so.2", "libmimalloc2.0"),
+    ("jemalloc", "libjemalloc.so.2", "libjemalloc2"),
+    ("tcmalloc", "libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"),
+    ("phkmalloc", "libphkmalloc.so", None),
+)
+NAMES = tuple(s[0] for s in SUBJECTS)
+
+
+def find(build):
+    """Name to path of those that are here; name to reason for the others."""
+    here, missing = {}, {}
+    for name, file, package in SUBJECTS:
+        path = os.path.abspath(LIBDIR + file if package else os.path.join(build, file))
+        if os.path.isfile(path):
+            here[name] = path
+        else:
+            missing[name] = "package %s is not installed" % package if package else "not built"
+    return here, missing
+
+
+def versions():
+    """What Debian calls the versions of its allocators."""
+    out = {}
+    for name, _, package in SUBJECTS:
+        if package:
+            done = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package],
+                                  capture_output=True, text=True)
+            out[name] = done.stdout if done.returncode == 0 else "unknown"
+    return out
+
+
+class Failed(Exception):
+    """A run that gave no figures, and why."""
+
+
+def run(program, arguments, library, limit=60, setup=None):
+    """One run; a dictionary of what it printed, `sample` as a list. Raises Failed."""
+    started = start(program, arguments, library, setup)
+    return finish(started, library, limit)
+
+
+def start(program, arguments, library, setup=None):
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "MIMALLOC_"))}
+    env["LD_PRELOAD"] = library
+    return subprocess.Popen([program] + [str(a) for a in arguments], env=env, text=True,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=setup,
+                            stdin=subprocess.DEVNULL)
+
+
+def finish(process, library, limit):
+    begun = time.monotonic()
+    try:
+        out, err = process.communicate(timeout=limit)
+    except subprocess.TimeoutExpired:
+        raise Failed("> %d s" % limit) from None
+    finally:
+        # Also when a signal or a mistake ends the wait: nothing may stay in the group.
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    if process.returncode == -9 and time.monotonic() - begun < limit:
+        raise Failed("out of memory")
+    if process.returncode != 0:
+        raise Failed(err.strip().split("\n")[-1] or "status %d" % process.returncode)
+    figures = parse(out)
+    if os.path.realpath(figures.get("library", "")) != os.path.realpath(library):
+        raise Failed("ran with malloc of " + figures.get("library", "nobody knows what"))
+    return figures
+
+
+def parse(out):
+    figures = {"sample": []}
+    for line in out.splitlines():
+        key, _, value = line.partition("=")
+        if key == "sample":
+            figures["sample"].append([int(v) for v in value.split()])
+        elif key == "library":
+            figures[key] = value
+        else:
+            figures[key] = float(value) if "." in value else int(value)
+    return figures
+
+
+def rotated(names, by):
+    """Another order in each round, so that nobody always follows the same neighbour."""
+    by %= len(names)
+    return list(names[by:]) + list(names[:by])
