@@ -51,7 +51,7 @@ color_kind(enum run_kind kind)
 	case RUN_LARGE:
 		return 0x4b5563;
 	case RUN_FREE:
-		return 0xf1efe9;
+		return 0xeceae3;
 	case RUN_GUARD:
 		return 0xb91c1c;
 	case RUN_CHUNKS:

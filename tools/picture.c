@@ -254,6 +254,7 @@ lay_out(struct picture *p)
 	p->cell = sqrt(GRID_WIDTH * GRID_HEIGHT / (double)(cells == 0 ? 1 : cells));
 	p->cell = fmin(CELL_MAX, p->cell);
 	p->columns = (uint64_t)ceil(GRID_WIDTH / p->cell);
+	p->columns = (p->columns + 7) / 8 * 8; /* rows start at round numbers */
 	p->cell = GRID_WIDTH / (double)p->columns;
 	p->rows = (cells + p->columns - 1) / p->columns;
 	for (uint32_t c = 0; c < p->s->class_count; c++)

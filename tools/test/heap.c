@@ -66,10 +66,13 @@ fill(size_t nbytes)
 		/* Phases, as programs have them: each has its sizes, and leaves something. */
 		size_t n = random_size(&state) % (1 + ((size_t)64 << sum * 13 / nbytes)) + 1;
 
+		if (nbytes >= (size_t)1 << 30)
+			n *= 20;
 		kept[count] = malloc(n);
 		if (kept[count] == NULL)
 			abort();
-		memset(kept[count], 1, n);
+		if (nbytes < (size_t)1 << 30) /* a huge heap need not take huge memory */
+			memset(kept[count], 1, n);
 		sum += n;
 	}
 	for (size_t i = 0; i < count; i++)
