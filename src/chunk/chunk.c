@@ -158,7 +158,7 @@ page_release(struct owner *o, struct pginfo *pg)
 {
 	uintptr_t word = (uintptr_t)o | owner_tag;
 
-	if (!__atomic_compare_exchange_n(&pg->owner, &word, MALLOC_FIRST, false,
+	if (!__atomic_compare_exchange_n(&pg->owner, &word, MALLOC_PAGE_MOVING, false,
 	    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		return false;
 	page_give_for_chunks(pg, size_class_meta_nbytes(pg->chunk.class_no,
@@ -187,7 +187,9 @@ chunk_event(struct owner *o, struct pginfo *pg)
 {
 	switch ((enum page_state)pg->chunk.state) {
 	case PAGE_CURRENT:
-		o->sample_left -= chunk_poke;
+		/* Of larger chunks every allocation is counted. */
+		if (size_classes[pg->chunk.class_no].size <= CLASS_DIRECT_MAX)
+			o->sample_left -= chunk_poke;
 		o->slots[pg->chunk.class_no].word = &owner_nothing;
 		o->slots[pg->chunk.class_no].none = 0;
 		countdown_set(o, pg, chunk_poke);

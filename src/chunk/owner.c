@@ -28,6 +28,7 @@ struct owner owner_none = {
 };
 __thread struct owner *owner_self __attribute__((tls_model("initial-exec"))) = &owner_none;
 uintptr_t owner_tag;
+bool owner_slow;
 
 static __thread bool exited __attribute__((tls_model("initial-exec")));
 struct owner *owner_list;
@@ -50,7 +51,7 @@ owner_clear(struct owner *o)
 		o->slots[c].size = size_classes[c].size;
 	}
 	for (unsigned i = 0; i < CLASS_DIRECT_COUNT; i++)
-		o->direct[i] = owner_tag != 0 ? &owner_none.slots[0] :
+		o->direct[i] = owner_slow ? &owner_none.slots[0] :
 		    &o->slots[size_class_of(i * 16)];
 }
 

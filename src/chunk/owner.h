@@ -85,6 +85,8 @@ extern uint64_t owner_nothing;
 /* Or-ed to the owner in page_dir entries to send every free() to the slow path. */
 #define OWNER_CAREFUL 2U
 extern uintptr_t owner_tag;
+/* Sends every malloc() to the slow path; set before owner_init. */
+extern bool owner_slow;
 
 ALWAYS_INLINE struct owner *
 owner_of_word(uintptr_t word)
@@ -95,7 +97,7 @@ owner_of_word(uintptr_t word)
 ALWAYS_INLINE bool
 owner_is(uintptr_t word)
 {
-	return word > MALLOC_FOLLOW;
+	return word >= CACHE_LINE;
 }
 
 /* Gives the calling thread an owner. NULL when there is no memory or the thread has ended. */

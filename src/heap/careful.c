@@ -248,7 +248,8 @@ careful_free(struct pginfo *pg, void *p, const char *func)
 	bool hold = opt.delay;
 
 	if (!owner_is(load_relaxed(&pg->owner))) {
-		check_canary(pg, p, pg->large.nbytes, large_canary_end(pg), func);
+		if (!pg->large.concealed)
+			check_canary(pg, p, pg->large.nbytes, large_canary_end(pg), func);
 		return large_free(pg, p);
 	}
 	note = note_of(pg, p);

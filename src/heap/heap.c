@@ -42,6 +42,8 @@ malloc_init(void)
 		page_cache_shift = opt.cache_shift;
 		if (opt.sample_rate != 0)
 			chunk_poke = opt.sample_rate < SAMPLE_POKE_MAX ? opt.sample_rate : SAMPLE_POKE_MAX;
+		/* Words hold up to 64 chunks: a higher rate has to see each allocation. */
+		owner_slow = opt.careful || (opt.sample_rate != 0 && opt.sample_rate < 64);
 		owner_init(opt.careful);
 		store_release(&started, 1);
 	}
@@ -133,22 +135,27 @@ pages_or_trim(size_t n, size_t alignment, bool *zero)
 	return p;
 }
 
-/* Whether this allocation, on a slow path, is one to sample. */
+/* Whether this allocation, on a slow path, is one to sample. What is owed stays owed. */
 static bool
-sample_due(unsigned class_no)
+sample_due(void)
 {
 	struct owner *o = owner_self;
-	const struct slot *slot;
 
-	if (o == &owner_none)
+	if (o == &owner_none || --o->sample_left >= 0)
 		return false;
-	/* The chunks left in the slot's word come without asking here again. */
-	slot = &o->slots[class_no];
-	o->sample_left -= 1 + (int)count_bits(load_relaxed(slot->word) & ~slot->none);
-	if (o->sample_left >= 0)
-		return false;
-	o->sample_left = (int64_t)(env_random() % (2 * (uint64_t)opt.sample_rate));
+	o->sample_left += (int64_t)(env_random() % (2 * (uint64_t)opt.sample_rate)) + 1;
 	return true;
+}
+
+/* The chunks left in the slot's word will come without asking here again. */
+static void
+sample_count(unsigned class_no)
+{
+	struct owner *o = owner_self;
+	const struct slot *slot = &o->slots[class_no];
+
+	if (o != &owner_none && !owner_slow && slot->size <= CLASS_DIRECT_MAX)
+		o->sample_left -= count_bits(load_relaxed(slot->word) & ~slot->none);
 }
 
 /* What options other than the careful ones want of an allocation on a slow path. */
@@ -158,8 +165,14 @@ alloc_optional(size_t n, size_t alignment, bool zero)
 	unsigned class_no = size_class_aligned(n, alignment);
 	void *p = NULL;
 
-	if (class_no != CLASS_NONE && sample_due(class_no))
+	if (class_no == CLASS_NONE)
+		return NULL;
+	if (sample_due())
 		p = sample_alloc(n, alignment);
+	if (p == NULL) {
+		p = malloc_bytes(class_no);
+		sample_count(class_no);
+	}
 	if (p != NULL && zero)
 		memset(p, 0, n);
 	return p;
@@ -184,6 +197,9 @@ alloc(size_t n, size_t alignment, unsigned class_no, bool zero)
 		p = malloc_bytes(class_no);
 	else
 		p = pages_or_trim(n, alignment, &known);
+	/* Before there is no memory, what is free in vain gives its room to what is asked for. */
+	if (UNLIKELY(p == NULL) && class_no != CLASS_NONE && (heap_trim() | pages_decommit()))
+		p = malloc_bytes(class_no);
 	if (zero && !known && p != NULL)
 		memset(p, 0, n);
 	return p;
@@ -307,7 +323,7 @@ ifree_sized(void *p, size_t n, size_t alignment, bool exact, const char *func)
 		return;
 	}
 	if (UNLIKELY(sample_owns(p))) {
-		if (sample_size(p, &have) == PTR_OK && have != n)
+		if (sample_size(p, &have) == PTR_OK && have != (n == 0 ? 1 : n))
 			heap_report(func, PTR_WRONG_SIZE, p, n);
 		else
 			ifree(p, func);

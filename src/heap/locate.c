@@ -36,10 +36,13 @@ locate(const void *p, struct place *place)
 		place->end = place->start + (place->npages << malloc_pageshift);
 		return PTR_FREE_PAGE;
 	}
+	if (kind == MALLOC_RUN_MOVING && first + first->large.npages > pg)
+		return PTR_FREE_PAGE;
 	if (kind == MALLOC_FIRST && first + first->large.npages > pg) {
 		place->kind = PLACE_LARGE;
 		place->npages = first->large.npages;
 		place->end = place->start + (place->npages << malloc_pageshift);
+		place->start += first->large.start;
 		place->allocated = first->large.allocated;
 		return first == pg && !pg->large.guard ? PTR_MODIFIED_PAGE : PTR_WRONG_PAGE;
 	}

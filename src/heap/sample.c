@@ -136,6 +136,19 @@ slot_take(void)
 	return best;
 }
 
+size_t
+sample_live(void)
+{
+	size_t sum = 0;
+
+	lock_take(LOCK_SAMPLE);
+	for (size_t i = 0; i < SLOT_COUNT; i++)
+		if (samples[i].state == SLOT_USED)
+			sum += samples[i].nbytes;
+	lock_drop(LOCK_SAMPLE);
+	return sum;
+}
+
 void *
 sample_alloc(size_t n, size_t alignment)
 {
@@ -144,6 +157,7 @@ sample_alloc(size_t n, size_t alignment)
 	struct sample *s;
 	char *page;
 
+	n = n == 0 ? 1 : n;
 	if (load_acquire(&pool) == NULL || n > vm_pagesize || align > vm_pagesize)
 		return NULL;
 	stack = stack_record();

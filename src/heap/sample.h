@@ -20,6 +20,8 @@ bool sample_owns(const void *p);
 /* Bytes asked for at p, the start of a sampled allocation in use; else a fault. */
 enum ptr_fault sample_size(const void *p, size_t *nbytes);
 enum ptr_fault sample_free(void *p, const char *func);
+/* Bytes in use by sampled allocations. */
+size_t sample_live(void);
 void sample_place(const void *p, struct place *place);
 
 #endif

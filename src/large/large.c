@@ -58,7 +58,7 @@ large_free(struct pginfo *pg, const void *p)
 	if (fault != PTR_OK)
 		return fault;
 	/* Acquire: what other threads did with the pages is over. */
-	if (!__atomic_compare_exchange_n(&pg->owner, &kind, MALLOC_FOLLOW, false,
+	if (!__atomic_compare_exchange_n(&pg->owner, &kind, MALLOC_RUN_MOVING, false,
 	    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return PTR_FREE_PAGE;
 	__atomic_fetch_add(&large_nfree, 1, __ATOMIC_RELAXED);
@@ -103,7 +103,7 @@ move_to(struct pginfo *pg, void *p, size_t n)
 	}
 	to->large.moved = true;
 	to->large.nbytes = n;
-	store_release(&pg->owner, MALLOC_FOLLOW);
+	store_release(&pg->owner, MALLOC_RUN_MOVING);
 	/* What the kernel left behind is as new, unless it had been moved there itself. */
 	if (pg->large.moved)
 		(void)vm_renew(p, npages << malloc_pageshift);

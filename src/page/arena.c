@@ -156,12 +156,23 @@ meta_commit(void *base, size_t *done, size_t want)
 	return true;
 }
 
+/* A limit set after the addresses were reserved would not be felt otherwise. */
+static bool
+limit_allows(size_t nbytes)
+{
+	size_t limit = vm_limit(), sum = nbytes;
+
+	for (unsigned i = 0; limit != SIZE_MAX && i < arena_count; i++)
+		sum += arenas[i].limit;
+	return sum <= limit;
+}
+
 bool
 arena_commit(struct arena *a, size_t npages)
 {
 	size_t upto = (a->limit >> malloc_pageshift) + npages;
 
-	if (upto > a->npages)
+	if (upto > a->npages || !limit_allows(npages << malloc_pageshift))
 		return false;
 	if (!meta_commit(a->page_dir, &a->page_dir_nbytes, upto * sizeof(struct pginfo)))
 		return false;
@@ -171,6 +182,17 @@ arena_commit(struct arena *a, size_t npages)
 		return false;
 	/* Pairs with the loads of limit without the lock: page_dir is there first. */
 	store_release(&a->limit, upto << malloc_pageshift);
+	return true;
+}
+
+bool
+arena_decommit(struct arena *a, size_t npages)
+{
+	size_t nbytes = npages << malloc_pageshift;
+
+	if (!vm_decommit(a->origin + a->limit - nbytes, nbytes))
+		return false;
+	store_release(&a->limit, a->limit - nbytes);
 	return true;
 }
 
@@ -194,7 +216,9 @@ meta_take(size_t nbytes)
 
 		if (used > a->pool_size)
 			continue;
-		if (!meta_commit(a->pool, &a->pool_nbytes, used))
+		/* A step ahead, so that there is some left when the kernel gives no more. */
+		if (!meta_commit(a->pool, &a->pool_nbytes, used + META_STEP < a->pool_size ?
+		    used + META_STEP : used) && used > a->pool_nbytes)
 			return NULL;
 		p = a->pool + a->pool_used;
 		a->pool_used = used;

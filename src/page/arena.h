@@ -17,6 +17,9 @@ struct arena *arena_add(size_t npages);
  */
 bool arena_commit(struct arena *a, size_t npages);
 
+/* Gives npages up to the limit back to the kernel for good, limit and charge with them. */
+bool arena_decommit(struct arena *a, size_t npages);
+
 /*
  * Metadata, zeroed, aligned to a cache line, never given back to the kernel; nbytes is at most
  * 128 KiB. NULL when there is none. meta_give keeps it for the next meta_take of the same size.

@@ -43,6 +43,9 @@
 #define MALLOC_FREE 1U
 #define MALLOC_FIRST 2U
 #define MALLOC_FOLLOW 3U
+/* On its way between free and in use, in nobody's lists: one page, or a run of large.npages. */
+#define MALLOC_PAGE_MOVING 4U
+#define MALLOC_RUN_MOVING 5U
 /* Owners are aligned, so their low bits can carry flags: the page waits in its owner's inbox; */
 #define PGINFO_PENDING 1U
 /* the page must not become current, since another thread gives back memory in it. */

@@ -355,6 +355,8 @@ guard_set(struct pginfo *first)
 	/* Without its trap it is a page that nobody uses. */
 	guard->large.guard = true;
 	entry_set(guard, MALLOC_FIRST);
+	if (first->owner == MALLOC_RUN_MOVING)
+		entry_set(first, MALLOC_PAGE_MOVING);
 	lock_drop(LOCK_PAGE);
 	(void)vm_guard(page_address(guard), malloc_pagesize);
 }
@@ -465,6 +467,31 @@ pages_trim(void)
 	return any;
 }
 
+bool
+pages_decommit(void)
+{
+	bool any = false;
+
+	lock_take(LOCK_PAGE);
+	for (unsigned i = 0; i < arena_count; i++) {
+		struct arena *a = &arenas[i];
+		size_t npages = top_npages(a), half = npages / 2;
+		struct pginfo *end = a->page_dir + (a->limit >> malloc_pageshift), *run = end - npages;
+
+		if (half == 0)
+			continue;
+		run_remove(run);
+		if (arena_decommit(a, half)) {
+			dirty_set(end - half, half, false);
+			npages -= half;
+			any = true;
+		}
+		run_insert(run, npages);
+	}
+	lock_drop(LOCK_PAGE);
+	return any;
+}
+
 void *
 pages_meta_take(size_t nbytes)
 {
@@ -495,6 +522,8 @@ page_take_for_chunks(size_t nbytes, void **meta)
 		first = run_take(1U + page_guards, 1);
 		if (first == NULL)
 			meta_give(*meta, nbytes);
+		else
+			entry_set(first, page_guards ? MALLOC_RUN_MOVING : MALLOC_PAGE_MOVING);
 	}
 	lock_drop(LOCK_PAGE);
 	if (first != NULL && page_guards)

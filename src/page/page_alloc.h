@@ -46,12 +46,18 @@ void pages_shrink(struct pginfo *first, size_t npages);
 bool pages_trim(void);
 
 /*
- * A page for chunks with nbytes of zeroed metadata, in one step: MALLOC_FIRST until the caller
- * makes it its own. NULL when there is no memory. And back: the entry is MALLOC_FIRST again, and
- * its bits are the metadata.
+ * A page for chunks with nbytes of zeroed metadata, in one step: MALLOC_PAGE_MOVING until the
+ * caller makes it its own. NULL when there is no memory. And back: the entry is
+ * MALLOC_PAGE_MOVING again, and its bits are the metadata.
  */
 struct pginfo *page_take_for_chunks(size_t nbytes, void **meta);
 void page_give_for_chunks(struct pginfo *pg, size_t nbytes);
+
+/*
+ * Gives half of the free pages at the end of each arena up, so that what they are charged can be
+ * had for other things; true when there were any.
+ */
+bool pages_decommit(void);
 
 /* Metadata with the page lock taken here; see meta_take. */
 void *pages_meta_take(size_t nbytes);

@@ -58,7 +58,7 @@ check_arena(struct walk *k, const struct arena *a)
 			after_free = !pg->free.purging;
 		} else {
 			after_free = false;
-			if (kind == MALLOC_FIRST)
+			if (kind == MALLOC_FIRST || kind == MALLOC_RUN_MOVING)
 				npages = pg->large.npages;
 			expect(k, kind > MALLOC_FREE && kind != MALLOC_FOLLOW,
 			    "P2: page belongs to nothing", pg);
