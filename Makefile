@@ -46,8 +46,8 @@ $(B)/obj/%.o: src/%.c Makefile
 
 $(B)/obj/%.o: src/%.cc Makefile
 	@mkdir -p $(@D)
-	$(CXX) $(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(LIB_CFLAGS)) -std=gnu++17 \
-		-fno-rtti -MMD -MP -c -o $@ $<
+	$(CXX) $(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(LIB_CFLAGS)) \
+		-std=gnu++17 -fno-rtti -MMD -MP -c -o $@ $<
 
 $(SO): $(OBJ) src/api/export.map
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libphkmalloc.so \
@@ -66,7 +66,8 @@ clean:
 	rm -rf build
 
 -include $(OBJ:.o=.d)
--include scripts/scripts.mk test/test.mk test/unit/unit.mk bench/bench.mk classic/classic.mk tools/tools.mk revisited/revisited.mk
+-include scripts/scripts.mk test/test.mk test/unit/unit.mk bench/bench.mk classic/classic.mk
+-include tools/tools.mk revisited/revisited.mk
 
 .PHONY: all clean
 .DEFAULT_GOAL := all

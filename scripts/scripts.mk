@@ -18,10 +18,13 @@ try: setup-build
 	@/usr/bin/python3 scripts/try.py $(SO)
 
 # Every part prints "N passed, N failed, N skipped", and so does the whole.
-CHECK_PARTS = check-unit check-public check-classic check-docs check-tidy $(CHECK_MORE)
+CHECK_PARTS = check-unit check-public check-classic check-docs check-tidy check-lint \
+	$(CHECK_MORE)
 check: setup
 	@$(MAKE) --no-print-directory all
 	@MAKE="$(MAKE)" scripts/check.py $(CHECK_PARTS)
+
+LINT_FLAGS = LINT_src='$(LIB_CFLAGS)' LINT_classic='$(CLASSIC_CFLAGS)' LINT_tools='$(TOOLS_CFLAGS)'
 
 tidy:
 	@CC="$(CC)" scripts/tidy.py
@@ -29,7 +32,11 @@ check-tidy:
 	@CC="$(CC)" test/run.py scripts/tidy.py
 check-docs: $(SO) $(A)
 	@test/run.py --preload $(SO) scripts/docs.py
+lint:
+	@$(LINT_FLAGS) scripts/lint.py
+check-lint:
+	@$(LINT_FLAGS) test/run.py --limit 600 scripts/lint.py
 format:
 	@scripts/format.py
 
-.PHONY: setup setup-build try check tidy check-tidy check-docs format
+.PHONY: setup setup-build try check tidy check-tidy check-docs lint check-lint format

@@ -468,8 +468,9 @@ heap_base(const void *p, size_t *nbytes)
 	if (pg == NULL && !sample_owns(p))
 		return NULL;
 	heap_place(pg, p, &place);
-	if (place.kind != PLACE_LARGE &&
-	    ((place.kind != PLACE_CHUNK && place.kind != PLACE_SAMPLED) || !heap_owns((void *)place.start)))
+	if (place.kind == PLACE_UNKNOWN || place.kind == PLACE_FREE_RUN)
+		return NULL;
+	if (place.kind != PLACE_LARGE && !heap_owns((void *)place.start))
 		return NULL;
 	if ((uintptr_t)p < place.start || (uintptr_t)p >= place.end)
 		return NULL;

@@ -13,6 +13,7 @@
 #include "os/lock.h"
 #include "os/vm.h"
 #include "page/arena.h"
+#include "page/dirty.h"
 #include "page/pgfree.h"
 
 #define DIRTY_SLACK ((size_t)64)        /* 4 MiB */
@@ -34,56 +35,6 @@ const struct pgfree_tree *
 page_tree(void)
 {
 	return &tree;
-}
-
-/* --- dirty bits ------------------------------------------------------------------------- */
-
-static void
-dirty_bits(struct pginfo *first, size_t npages, uint64_t **words, size_t *from, size_t *to)
-{
-	struct arena *a = arena_of(first);
-
-	*words = a->dirty;
-	*from = (size_t)(first - a->page_dir);
-	*to = *from + npages;
-}
-
-/* The bits of one word that lie in [from, to), for the word that holds bit `from`. */
-static uint64_t
-word_mask(size_t from, size_t to)
-{
-	uint64_t mask = ~(uint64_t)0 << (from % 64);
-
-	if (to - (from - from % 64) < 64)
-		mask &= ~(~(uint64_t)0 << (to % 64));
-	return mask;
-}
-
-static size_t
-dirty_count(struct pginfo *first, size_t npages)
-{
-	uint64_t *words;
-	size_t from, to, n = 0;
-
-	dirty_bits(first, npages, &words, &from, &to);
-	for (; from < to; from = (from / 64 + 1) * 64)
-		n += count_bits(words[from / 64] & word_mask(from, to));
-	return n;
-}
-
-static void
-dirty_set(struct pginfo *first, size_t npages, bool value)
-{
-	uint64_t *words;
-	size_t from, to;
-
-	dirty_bits(first, npages, &words, &from, &to);
-	for (; from < to; from = (from / 64 + 1) * 64) {
-		if (value)
-			words[from / 64] |= word_mask(from, to);
-		else
-			words[from / 64] &= ~word_mask(from, to);
-	}
 }
 
 /* --- runs ------------------------------------------------------------------------------- */

@@ -216,7 +216,11 @@ generations(void)
 			parcel_end(lanes[i].held[k]);
 	parcels_ok("generations");
 	printf("# RSS %zu KiB in generation 10, %zu in generation %u\n", early, late, GENERATIONS);
-	ok(late < early + early / 2 + 2048, "generations: each takes over what the last one left");
+	/*
+	 * How generations overlap decides how full pages are, so the bound is wide; pages that
+	 * were not taken over would be 400 MB.
+	 */
+	ok(late < 2 * early + 16384, "generations: each takes over what the last one left");
 	/* The last threads may be ending still. */
 	for (int i = 0; i < 100 && mallinfo2().uordblks > used + LANES * 2048; i++)
 		usleep(10000);

@@ -23,16 +23,16 @@ letters_are(const char *given, const char *expected)
 
 #define OPTION(u, l, field, w, v) \
 	{ char up[2] = {u, 0}, both[3] = {u, l, 0}, low[2] = {l, 0}; \
-	  all &= letters_are(up, (v) ? "" : up) && letters_are(both, (v) ? low : ""); }
+		all &= letters_are(up, (v) ? "" : up) && letters_are(both, (v) ? low : ""); }
 #define LEVEL(u, l, field, w, v) \
 	{ char three[4] = {u, u, u, 0}, two[3] = {u, u, 0}, down[5] = {u, u, l, l, 0}; \
-	  all &= letters_are(three, two) && letters_are(down, ""); }
+		all &= letters_are(three, two) && letters_are(down, ""); }
 #define NUMBER(u, l, field, w, v) \
 	{ char n[5] = {u, '1', '2', l, 0}, on[2] = {u, 0}, given[4] = {u, '1', '2', 0}; \
-	  all &= letters_are(n, "") && letters_are(given, on); }
+		all &= letters_are(n, "") && letters_are(given, on); }
 #define SHIFT(u, l, field, w, v) \
 	{ char up[2] = {u, 0}, both[3] = {u, l, 0}; \
-	  all &= letters_are(up, up) && letters_are(both, ""); }
+		all &= letters_are(up, up) && letters_are(both, ""); }
 #define GROUP(u, l, field, w, v) \
 	{ char both[3] = {u, l, 0}; all &= letters_are(both, ""); }
 #define IGNORED(u, l, field, w, v) \
