@@ -1,4 +1,4 @@
-# Targets for people: try, check, tidy, format, setup.
+# Targets for people: try, check, tidy, lint, format, setup.
 #   SETUP=no   installs nothing: tests skip themselves where something is missing
 # Other makefiles add their part of `make check` by CHECK_MORE += check-x; it ends with its counts.
 
@@ -18,8 +18,7 @@ try: setup-build
 	@/usr/bin/python3 scripts/try.py $(SO)
 
 # Every part prints "N passed, N failed, N skipped", and so does the whole.
-CHECK_PARTS = check-unit check-public check-classic check-docs check-tidy check-lint \
-	$(CHECK_MORE)
+CHECK_PARTS = check-unit check-public check-classic check-docs check-tidy $(CHECK_MORE)
 check: setup
 	@$(MAKE) --no-print-directory all
 	@MAKE="$(MAKE)" scripts/check.py $(CHECK_PARTS)
@@ -32,9 +31,11 @@ check-tidy:
 	@CC="$(CC)" test/run.py scripts/tidy.py
 check-docs: $(SO) $(A)
 	@test/run.py --preload $(SO) scripts/docs.py
-lint:
+lint: setup-build
+	@$(if $(filter no,$(SETUP)),:,scripts/setup.sh --optional scripts/packages-lint.txt)
 	@$(LINT_FLAGS) scripts/lint.py
-check-lint:
+check-lint: setup-build
+	@$(if $(filter no,$(SETUP)),:,scripts/setup.sh --optional scripts/packages-lint.txt)
 	@$(LINT_FLAGS) test/run.py --limit 600 scripts/lint.py
 format:
 	@scripts/format.py
