@@ -8,6 +8,12 @@
 #include <string.h>
 
 static const struct command commands[] = {
+	{ "run", command_run, "run [-o LETTERS] [--summary] [--] PROGRAM [ARGUMENT ...]",
+	    "a program on the library",
+	    "Runs a program, and what it starts, on the library that lies beside this command or is\n"
+	    "installed with it. Ends as the program does: 126 and 127 when it cannot be started.\n\n"
+	    "  -o LETTERS   MALLOC_OPTIONS for it; malloc.conf(5) lists them\n"
+	    "  --summary    at exit: memory and page faults, and what the heap was asked for\n" },
 	{ "stat", command_stat, "stat [--json | --openmetrics] PID", "a heap in figures",
 	    "Prints totals and a row for each size class of a running process, read from outside:\n"
 	    "nothing has to be enabled before, and the process is not stopped.\n\n"
@@ -17,6 +23,10 @@ static const struct command commands[] = {
 	    "Draws each page of a running process's heap in the order of addresses: the hue is the\n"
 	    "size class, the lightness how much of the page is in use. The HTML page needs nothing\n"
 	    "else, and has zoom and details.\n" },
+	{ "core", command_core, "core COREFILE stat [--json | --openmetrics] | map -o FILE",
+	    "the same of a core file",
+	    "What stat and map say of a process, of what a core file kept of one. The files that the\n"
+	    "process had mapped have to be where they were.\n" },
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
