@@ -3,6 +3,7 @@
  * checked against the size of the file before it is used.
  */
 #include "core.h"
+#include "command.h"
 
 #include <elf.h>
 #include <fcntl.h>
@@ -121,7 +122,8 @@ void
 target_open_core(struct target *t, const char *path)
 {
 	Elf64_Ehdr e;
-	uint64_t n;
+	uint64_t n, end = 0;
+	struct stat st;
 
 	memset(t, 0, sizeof(*t));
 	t->core = path;
@@ -143,10 +145,15 @@ target_open_core(struct target *t, const char *path)
 			fail(STATUS_FILE, "%s: core file is cut off", path);
 		if (p.p_type == PT_NOTE)
 			parse_notes(t, p.p_offset, p.p_filesz);
+		if (p.p_offset + p.p_filesz > end)
+			end = p.p_offset + p.p_filesz;
 		if (p.p_type == PT_LOAD && p.p_filesz > 0)
 			t->segments[t->segment_count++] =
 			    (struct segment){ p.p_vaddr, p.p_filesz, p.p_offset };
 	}
+	if (fstat(t->fd, &st) == 0 && (uint64_t)st.st_size < end)
+		fprintf(stderr, "phkmalloc: %s is cut off: %s of %s are there\n", path,
+		    show_bytes((uint64_t)st.st_size), show_bytes(end));
 	qsort(t->segments, t->segment_count, sizeof(*t->segments), by_start);
 }
 
