@@ -140,6 +140,6 @@ class Pressure:
 
 def file_system(path):
     """The kind of the file system that holds a path."""
-    done = subprocess.run(["stat", "-f", "-c", "%T", os.path.dirname(path)],
+    done = subprocess.run(["findmnt", "-n", "-o", "FSTYPE", "-T", path],
                           capture_output=True, text=True)
     return done.stdout.strip() or "an unknown file system"

@@ -2,8 +2,8 @@
 
 import os
 import platform
+import resource
 import subprocess
-import time
 
 LIBDIR = "/usr/lib/%s-linux-gnu/" % platform.machine()
 # Name, file below the build folder or Debian's folder, package.
@@ -44,7 +44,11 @@ def versions():
 
 
 class Failed(Exception):
-    """A run that gave no figures, and why."""
+    """A run that gave no figures, why, and the major faults that it had until then."""
+
+    def __init__(self, why, major=0):
+        super().__init__(why)
+        self.major = major
 
 
 def run(program, arguments, library, limit=60, setup=None):
@@ -62,18 +66,22 @@ def start(program, arguments, library, setup=None):
 
 
 def finish(process, library, limit):
-    begun = time.monotonic()
+    major0 = resource.getrusage(resource.RUSAGE_CHILDREN).ru_majflt
+    late = False
     try:
         out, err = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
-        raise Failed("> %d s" % limit) from None
+        late = True
     finally:
         # Also when a signal or a mistake ends the wait: nothing may stay in the group.
         if process.poll() is None:
             process.kill()
             process.communicate()
-    if process.returncode == -9 and time.monotonic() - begun < limit:
-        raise Failed("out of memory")
+    major = resource.getrusage(resource.RUSAGE_CHILDREN).ru_majflt - major0
+    if late:
+        raise Failed("over %d s" % limit, major)
+    if process.returncode == -9:
+        raise Failed("killed", major)
     if process.returncode != 0:
         raise Failed(err.strip().split("\n")[-1] or "status %d" % process.returncode)
     figures = parse(out)

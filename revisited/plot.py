@@ -1,0 +1,164 @@
+"""The plots of the report: SVG that needs no other file, readable on white and on print."""
+
+import math
+import os
+from html import escape
+
+import subjects
+
+COLOURS = {"kingsley": "#8c564b", "firstfit": "#7f7f7f", "phk1996": "#e8a33d", "glibc": "#1f77b4",
+           "mimalloc": "#9467bd", "jemalloc": "#17becf", "tcmalloc": "#2ca02c",
+           "phkmalloc": "#d62728"}
+FONT = 'font-family="sans-serif" font-size="12"'
+MIB = 1 << 20
+
+
+class Plot:
+    def __init__(self, width, height, title):
+        self.width, self.height, self.title = width, height, title
+        self.parts = []
+
+    def line(self, x1, y1, x2, y2, colour="#ddd"):
+        self.parts.append('<line x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f" stroke="%s"/>'
+                          % (x1, y1, x2, y2, colour))
+
+    def text(self, x, y, text, anchor="start", colour="#222"):
+        self.parts.append('<text x="%.1f" y="%.1f" text-anchor="%s" fill="%s">%s</text>'
+                          % (x, y, anchor, colour, escape(text)))
+
+    def curve(self, points, name, tip=""):
+        width = 2.6 if name == "phkmalloc" else 1.4
+        self.parts.append('<polyline fill="none" stroke="%s" stroke-width="%.1f" points="%s">'
+                          '<title>%s</title></polyline>'
+                          % (COLOURS[name], width, " ".join("%.1f,%.1f" % p for p in points),
+                             escape(tip or name)))
+
+    def dot(self, x, y, name, tip, hollow=False):
+        self.parts.append('<circle cx="%.1f" cy="%.1f" r="%.1f" fill="%s" stroke="%s" '
+                          'stroke-width="1.5" fill-opacity="%s"><title>%s</title></circle>'
+                          % (x, y, 6 if name == "phkmalloc" else 4.5, COLOURS[name],
+                             COLOURS[name], "0" if hollow else "0.9", escape(tip)))
+
+    def legend(self, names, x, y):
+        for i, name in enumerate(names):
+            self.dot(x + 86 * i, y - 4, name, name)
+            self.text(x + 86 * i + 9, y, name)
+
+    def write(self, path):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" %s role="img">\n'
+                    '<title>%s</title>\n<rect width="100%%" height="100%%" fill="white"/>\n%s\n'
+                    '</svg>\n' % (self.width, self.height, FONT, escape(self.title),
+                                  "\n".join(self.parts)))
+
+
+def waste(part, path):
+    """Memory over bytes asked, by size: both axes by doubling."""
+    rows = part["sizes"]
+    p = Plot(820, 420, "Memory taken over bytes asked for, by size of the object")
+    left, right, top, bottom, most = 50, 800, 50, 380, 4.5
+
+    def x(size):
+        low, high = math.log(rows[0][0]), math.log(rows[-1][0])
+        return left + (right - left) * (math.log(size) - low) / (high - low)
+
+    def y(value):
+        return bottom - (bottom - top) * math.log(min(max(value, 0.97), most) / 0.97) \
+            / math.log(most / 0.97)
+
+    for tick in (1, 1.1, 1.25, 1.5, 2, 3, 4):
+        p.line(left, y(tick), right, y(tick))
+        p.text(left - 6, y(tick) + 4, "%g" % tick, "end")
+    size = 16
+    while size <= rows[-1][0]:
+        p.line(x(size), top, x(size), bottom)
+        p.text(x(size), bottom + 18, "%dK" % (size >> 10) if size >= 1024 else str(size), "middle")
+        size *= 4
+    names = [n for n in subjects.NAMES if n in rows[0][1]]
+    for name in names:
+        points = [(x(s), y(f[name]["full_memory"] / f[name]["full_live"])) for s, f in rows
+                  if "failed" not in f.get(name, {"failed": ""})]
+        if points:
+            p.curve(points, name)
+    p.text(left, 16, p.title)
+    p.legend(names, left + 6, 36)
+    p.text(right, bottom + 34, "bytes of one object", "end")
+    p.write(path)
+
+
+def rattle(part, path):
+    """Major faults of the free phase, a row each, by powers of ten; 0 stands at the left."""
+    rows = part["rows"]
+    top, step, left, right = 60, 26, 230, 800
+    p = Plot(820, top + step * len(rows) + 44, "Major page faults while only freeing")
+    bottom = top + step * len(rows)
+
+    def x(value):
+        return left + (right - left) * math.log10(value + 1) / 6
+
+    for power in range(1, 7):
+        p.line(x(10 ** power), top, x(10 ** power), bottom)
+        p.text(x(10 ** power), bottom + 18, count(10 ** power), "middle")
+    p.line(x(0), top, x(0), bottom, "#888")
+    p.text(x(0), bottom + 18, "0", "middle")
+    names = [n for n in subjects.NAMES if any(n in f for _, f in rows)]
+    for i, (label, found) in enumerate(rows):
+        y = top + step * (i + 0.5)
+        p.line(left, y, right, y, "#eee")
+        p.text(left - 8, y + 4, label, "end")
+        for name in names:
+            f = found.get(name, {"failed": "", "major": 0})
+            if "failed" not in f:
+                p.dot(x(f["free_major"]), y, name, "%s: %d" % (name, f["free_major"]))
+            elif f.get("major"):
+                p.dot(x(f["major"]), y, name, "%s: %s after %d" % (name, f["failed"], f["major"]),
+                      hollow=True)
+    p.text(10, 16, p.title)
+    p.legend(names, left - 130, 40)
+    p.text(right, bottom + 36, "hollow: stopped or killed after so many, fill phase included", "end")
+    p.write(path)
+
+
+def count(n):
+    return "{:,}".format(n)
+
+
+def game(part, path):
+    """Memory in time; the grey area is what the program asked for."""
+    curves = part["curves"]
+    p = Plot(820, 420, "Game server: memory in time")
+    left, right, top, bottom = 60, 800, 50, 380
+    some = next(iter(curves.values()))
+    most = max(s[3] for c in curves.values() for s in c) * 1.05
+    last = some[-1][0]
+
+    def place(tick, value):
+        return left + (right - left) * tick / last, bottom - (bottom - top) * value / most
+
+    area = [place(0, 0)] + [place(s[0], s[2]) for s in some] + [place(last, 0)]
+    p.parts.append('<polygon fill="#e4e4e4" points="%s"/>'
+                   % " ".join("%.1f,%.1f" % q for q in area))
+    step = 25 * MIB
+    while most > 6 * step:
+        step *= 2
+    for value in range(0, int(most), step):
+        y = place(0, value)[1]
+        p.line(left, y, right, y)
+        p.text(left - 6, y + 4, "%d MiB" % (value // MIB), "end")
+    for name in subjects.NAMES:
+        if name in curves:
+            p.curve([place(s[0], s[3]) for s in curves[name]], name)
+    p.text(left, 16, p.title + " (grey: asked for)")
+    p.legend([n for n in subjects.NAMES if n in curves], left, 36)
+    p.text(right, bottom + 20, "ticks: evening, night, evening", "end")
+    p.write(path)
+
+
+def all_of(results, folder):
+    if "waste" in results:
+        waste(results["waste"], folder + "/waste.svg")
+    if "rows" in results.get("rattle", {}):
+        rattle(results["rattle"], folder + "/rattle.svg")
+    if results.get("game", {}).get("curves"):
+        game(results["game"], folder + "/game.svg")
