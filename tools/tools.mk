@@ -37,3 +37,18 @@ $(B)/phkmalloc: $(TOOLS_OBJ) $(B)/obj/tools/map.html.o
 -include $(TOOLS_OBJ:.o=.d)
 
 .PHONY: tools tools-missing
+
+$(B)/tools/heap: tools/test/heap.c | $(SO)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fsanitize=%,$(BASE_CFLAGS)) -D_GNU_SOURCE -pthread -o $@ $<
+# As a program can be at its worst: static, and without any symbol.
+$(B)/tools/heap-static: tools/test/heap.c $(A)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fsanitize=%,$(BASE_CFLAGS)) -D_GNU_SOURCE -pthread -static -s -o $@ $< $(A)
+
+check-tools: $(B)/phkmalloc $(B)/tools/heap $(B)/tools/heap-static $(SO)
+	TOOL=$(abspath $(B)/phkmalloc) HEAP=$(abspath $(B)/tools/heap) \
+		HEAP_STATIC=$(abspath $(B)/tools/heap-static) test/run.py --preload $(SO) \
+		--limit 300 tools/test/command.py
+
+.PHONY: check-tools

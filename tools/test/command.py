@@ -1,0 +1,268 @@
+#!/usr/bin/env python3
+"""The phkmalloc command against processes on the library: quiet ones, whose figures it has to tell
+exactly, ones that churn with eight threads, ones that are killed while it reads, and none at all.
+
+TOOL is the command, HEAP the process it looks at, HEAP_STATIC the same linked with the static
+library and stripped; CHURN_SECONDS says for how long to look at one that churns.
+"""
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import xml.dom.minidom
+
+TOOL, HEAP = os.environ["TOOL"], os.environ["HEAP"]
+HEAP_STATIC = os.environ["HEAP_STATIC"]
+SO = os.path.abspath(os.environ["SO"])
+SECONDS = float(os.environ.get("CHURN_SECONDS", "10"))
+COUNT = 0
+FAILED = 0
+
+
+def report(kept, promise, detail=""):
+    global COUNT, FAILED
+    COUNT += 1
+    FAILED += not kept
+    print(f"{'' if kept else 'not '}ok {COUNT} - {promise}", flush=True)
+    if not kept:
+        print("# " + str(detail).replace("\n", "\n# "), flush=True)
+
+
+def tool(*args, **options):
+    return subprocess.run([TOOL, *map(str, args)], capture_output=True, text=True, timeout=60,
+                          **options)
+
+
+def start(*args, program=HEAP, preload=SO):
+    """The process, once it says that it is ready, and what it said on standard error."""
+    env = dict(os.environ, LD_PRELOAD=preload)
+    errors = tempfile.TemporaryFile("w+")
+    process = subprocess.Popen([program, *map(str, args)], env=env, stdout=subprocess.PIPE,
+                               stderr=errors, text=True)
+    process.stdout.readline()
+    errors.seek(0)
+    return process, errors.read()
+
+
+def stop(process):
+    process.kill()
+    process.wait()
+
+
+def said(text):
+    """What malloc_stats() said of the heap: totals and a row for each class."""
+    total = re.search(r"operations: (\d+) allocations, (\d+) frees", text)
+    used = re.search(r"in use: (\d+) bytes; large: (\d+) in (\d+)", text)
+    free = re.search(r"free: (\d+) runs in (\d+) bytes, (\d+)", text)
+    classes = {int(size): (int(pages), int(live), int(frees)) for size, pages, live, frees in
+               re.findall(r"class (\d+) bytes: (\d+) pages, (\d+) chunks in use, (\d+) frees", text)}
+    return [int(n) for m in (total, used, free) for n in m.groups()], classes
+
+
+def seen(pid_args):
+    r = tool(*pid_args)
+    if r.returncode != 0:
+        return r, None, None
+    d = json.loads(r.stdout)
+    page = d["heap"]["page_bytes"]
+    large = d["large"]["pages"] * page
+    total = [d["operations"]["allocations"], d["operations"]["frees"],
+             d["chunks"]["live_bytes"] + large, d["large"]["live"], large,
+             d["free"]["runs"], d["free"]["pages"] * page, d["free"]["dirty_pages"] * page]
+    return d, total, {c["size"]: (c["pages"], c["live"], c["frees"]) for c in d["classes"]}
+
+
+def test_quiet():
+    for what, program, preload in (("a shared library", HEAP, SO),
+                                   ("a stripped static one", HEAP_STATIC, "")):
+        p, text = start("quiet", 40, program=program, preload=preload)
+        total, classes = said(text)
+        d, seen_total, seen_classes = seen(["stat", "--json", p.pid])
+        report(seen_total == total, f"totals are those of malloc_stats(), with {what}",
+               f"{seen_total} instead of {total}")
+        report(seen_classes == classes and len(classes) > 10,
+               f"each class is that of malloc_stats(), with {what}",
+               f"{seen_classes} instead of {classes}")
+        stop(p)
+    for size, c in ((16, 4096), (48, 1365)):
+        report([x["chunks_per_page"] for x in d["classes"] if x["size"] == size] == [c],
+               f"a page has {c} chunks of {size} bytes")
+    report(d["heap"]["unsettled_pages"] == 0, "nothing is unsettled in a quiet heap", d["heap"])
+
+
+def test_formats(folder):
+    p, _ = start("quiet", 10)
+    r = tool("stat", p.pid)
+    report(r.returncode == 0 and re.search(r"^ +16 +[\d,]+ ", r.stdout, re.M), "stat as text",
+           r.stdout + r.stderr)
+    r = tool("stat", "--openmetrics", p.pid)
+    sample = re.compile(r'phkmalloc_(\w+)\{host="[^"]*",pid="%d",program="heap",version="[^"]+"'
+                        r'(,\w+="\w+")?\} \d+$' % p.pid)
+    lines = r.stdout.splitlines()
+    bad = [x for x in lines if not x.startswith("#") and not sample.match(x)]
+    report(r.returncode == 0 and len(lines) > 50 and not bad, "metrics have all labels", bad[:3])
+    names = [x.split()[2] for x in lines if x.startswith("# TYPE")]
+    report(len(names) == len(set(names)) and all(
+        x.split()[3] == ("counter" if x.split()[2].endswith("_total") else "gauge")
+        for x in lines if x.startswith("# TYPE")), "a metric has one type, told by its name", names)
+    for kind, head in (("svg", b"<svg"), ("png", b"\x89PNG"), ("html", b"<!doctype html")):
+        path = os.path.join(folder, "map." + kind)
+        r = tool("map", "-o", path, p.pid)
+        data = open(path, "rb").read() if r.returncode == 0 else b""
+        report(data.startswith(head) and len(data) > 5000, f"map as {kind}", r.stderr)
+    report(xml.dom.minidom.parse(os.path.join(folder, "map.svg")) is not None, "the SVG is XML")
+    report(b"src=" not in data and b"href" not in data and b"@import" not in data,
+           "the page needs nothing from elsewhere")
+    report(os.listdir(folder) != [] and not [x for x in os.listdir(folder) if "part" in x],
+           "no half-written file stays", os.listdir(folder))
+    stop(p)
+
+
+def test_errors(folder):
+    plain = subprocess.Popen(["sleep", "60"])
+    quiet, _ = start("quiet", 1)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    nobody = {"user": 65534, "group": 65534, "extra_groups": []} if os.getuid() == 0 else None
+    cases = [
+        ("no such process", 3, "no such process", ["stat", gone.pid], {}),
+        ("a process without the library", 5, "does not use phkmalloc", ["stat", plain.pid], {}),
+        ("no number", 2, "not a process number", ["stat", "x1"], {}),
+        ("nothing", 2, "usage", [], {}),
+        ("no such command", 2, "no command", ["nonesuch"], {}),
+        ("stat of nothing", 2, "usage", ["stat"], {}),
+        ("a map of another kind", 2, "ends in", ["map", "-o", "x.gif", quiet.pid], {}),
+        ("a map that cannot be written", 8, "No such file",
+         ["map", "-o", "/nonexistent/x.svg", quiet.pid], {}),
+        ("a core that is none", 8, "not a core file", ["core", "/bin/true", "stat"], {}),
+        ("no core", 8, "No such file", ["core", "/nonexistent", "stat"], {}),
+        ("a program that is none", 127, "No such file", ["run", "--", "/nonexistent"], {}),
+    ]
+    if nobody:
+        copy = os.path.join(folder, "phkmalloc")
+        subprocess.run(["cp", TOOL, copy], check=True)
+        os.chmod(folder, 0o755)
+        r = subprocess.run([copy, "stat", str(quiet.pid)], capture_output=True, text=True, **nobody)
+        report(r.returncode == 4 and "not permitted" in r.stderr, "another user's process", r)
+    else:
+        print(f"ok {COUNT + 1} - another user's process # SKIP needs root")
+    for what, status, words, args, options in cases:
+        r = tool(*args, **options)
+        report(r.returncode == status and words in r.stderr and r.stdout == "",
+               f"{what}: status {status}", f"{r.returncode} {r.stderr}")
+    stop(plain)
+    stop(quiet)
+    for name in ("run", "stat", "map", "core", "top"):
+        r = tool(name, "--help")
+        report(r.returncode == 0 and r.stdout.startswith(f"usage: phkmalloc {name}"),
+               f"{name} --help", r.stderr)
+
+
+def test_version(folder):
+    """A library whose descriptor has a version of the future."""
+    data = bytearray(open(SO, "rb").read())
+    at = data.index(b"phkmalloc heap\0\0")
+    data[at + 16] += 1
+    path = os.path.join(folder, "libother.so")
+    open(path, "wb").write(data)
+    p, _ = start("quiet", 1, preload=path)
+    r = tool("stat", p.pid)
+    report(r.returncode == 6 and "version 2" in r.stderr, "another version: status 6",
+           f"{r.returncode} {r.stderr}")
+    stop(p)
+
+
+def test_churn(folder):
+    p, _ = start("churn", 8)
+    end = time.monotonic() + SECONDS
+    looks, unsettled, wrong, last = 0, 0, [], 0
+    while time.monotonic() < end and not wrong:
+        d, total, _ = seen(["stat", "--json", p.pid])
+        r = tool("map", "-o", os.path.join(folder, f"churn.{('svg', 'html')[looks % 2]}"), p.pid)
+        if total is None or r.returncode != 0:
+            wrong.append(str(d) + r.stderr)
+            break
+        looks += 1
+        unsettled += d["heap"]["unsettled_pages"] / d["heap"]["pages"]
+        heap = d["heap"]["pages"]
+        # Pages of all kinds make up the heap, nothing is more than full, counts go up.
+        kinds = d["chunks"]["pages"] + d["large"]["pages"] + d["free"]["pages"] + \
+            d["heap"]["unsettled_pages"] + d["heap"]["guard_pages"]
+        if kinds != heap or total[0] < last * 0.99 or any(
+                c["live"] > c["pages"] * c["chunks_per_page"] for c in d["classes"]):
+            wrong.append(json.dumps(d))
+        last = total[0]
+        if p.poll() is not None:
+            wrong.append("the process ended")
+    report(looks > 5 and not wrong, f"a heap that churns with 8 threads, {SECONDS:g} s", wrong)
+    report(looks > 0 and unsettled / looks < 0.2, "most of it holds still enough to be seen",
+           unsettled / max(1, looks))
+    print(f"# {looks} looks, {100 * unsettled / max(1, looks):.2f} % unsettled")
+    stop(p)
+
+
+def test_killed(folder):
+    statuses = {}
+    for i in range(40):
+        p, _ = start("churn", 4)
+        args = (["stat"], ["map", "-o", os.path.join(folder, "k.svg")])[i % 2]
+        t = subprocess.Popen([TOOL, *args, str(p.pid)], stdout=subprocess.DEVNULL,
+                             stderr=subprocess.DEVNULL)
+        time.sleep(i % 20 * 0.0004)
+        stop(p)
+        status = t.wait(timeout=20)
+        statuses[status] = statuses.get(status, 0) + 1
+    report(set(statuses) <= {0, 3, 7}, "processes killed under it: done, gone or not there",
+           statuses)
+    print(f"# statuses {statuses}")
+
+
+def test_core(folder):
+    hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
+    pattern = open("/proc/sys/kernel/core_pattern", encoding="ascii").read().strip()
+    if "/" in pattern or pattern.startswith("|") or hard != resource.RLIM_INFINITY:
+        report(True, "core files # SKIP the kernel writes them elsewhere or not at all")
+        return
+    subprocess.run([HEAP, "crash", "10"], cwd=folder, env=dict(os.environ, LD_PRELOAD=SO),
+                   stdout=subprocess.DEVNULL, check=False,
+                   preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CORE, (hard, hard)))
+    core = os.path.join(folder, [x for x in os.listdir(folder) if x.startswith("core")][0])
+    p, text = start("quiet", 10)
+    stop(p)
+    d, total, classes = seen(["core", core, "stat", "--json"])
+    report(classes == said(text)[1], "a core file has the same heap as a process that did the same",
+           f"{d} {classes}")
+    r = tool("core", core, "map", "-o", os.path.join(folder, "core.html"))
+    report(r.returncode == 0, "a map of a core file", r.stderr)
+    os.truncate(core, os.path.getsize(core) // 3)
+    r = tool("core", core, "stat")
+    report(r.returncode in (0, 5, 8) and "cut off" in r.stderr, "a core file that is cut off",
+           r.stderr)
+
+
+def test_run():
+    r = tool("run", "-o", "X", "--summary", "--", "sh", "-c", "exit 7")
+    report(r.returncode == 7 and "sh took" in r.stderr, "run ends as the program does, and sums up",
+           r.stderr)
+    r = tool("run", "sh", "-c", "kill -TERM $$")
+    report(r.returncode == -signal.SIGTERM, "without a summary it is the program", r.returncode)
+    r = tool("run", "sh", "-c", "grep -c libphkmalloc /proc/self/maps")
+    report(r.stdout.strip().isdigit() and int(r.stdout) > 0, "the program has the library", r.stdout)
+
+
+with tempfile.TemporaryDirectory() as FOLDER:
+    test_quiet()
+    test_formats(FOLDER)
+    test_errors(FOLDER)
+    test_version(FOLDER)
+    test_run()
+    test_churn(FOLDER)
+    test_killed(FOLDER)
+    test_core(FOLDER)
+print(f"1..{COUNT}")
+sys.exit(FAILED > 0)
