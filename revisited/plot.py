@@ -116,7 +116,8 @@ def rattle(part, path):
                       hollow=True)
     p.text(10, 16, p.title)
     p.legend(names, left - 130, 40)
-    p.text(right, bottom + 36, "hollow: stopped or killed after so many, fill phase included", "end")
+    p.text(right, bottom + 36,
+           "hollow: stopped or killed after so many, fill phase included", "end")
     p.write(path)
 
 

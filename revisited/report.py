@@ -49,7 +49,7 @@ def seconds(f):
 
 def figure(key, scale=1):
     def cell(f):
-        return "–" if "failed" in f else count(f[key] / scale)
+        return f["failed"] if "failed" in f else count(f[key] / scale)
     return cell
 
 
@@ -90,7 +90,8 @@ def rattle_blocks(part):
     worst = [(label, f["phkmalloc"]) for label, f in rows if "phkmalloc" in f]
     lost = [label for label, f in worst if "failed" in f]
     good = [f["free_major_most"] for _, f in worst if "failed" not in f]
-    text = "phkmalloc of today: at most %s major faults in any run of any row" % max(good, default="?")
+    text = ("phkmalloc of today: at most %s major faults in any run of any row"
+            % max(good, default="?"))
     if lost:
         text += "; no figures for " + "; ".join(lost)
     return {"rattle": grid(rows, faults, "freed"),

@@ -12,6 +12,7 @@
 #include "large/large.h"
 #include "os/env.h"
 #include "os/lock.h"
+#include "os/vm.h"
 #include "page/page_alloc.h"
 
 #include <string.h>
@@ -201,6 +202,17 @@ ring_put(void *p, size_t nbytes)
 	return room;
 }
 
+/* Pages that were held back trap; they can be used again before they are given back. */
+static void
+release_large(struct pginfo *pg)
+{
+	size_t nbytes = (size_t)pg->large.npages << malloc_pageshift;
+
+	/* If the kernel does not let them be used, they stay as they are. */
+	if (vm_unguard(page_address(pg), nbytes) || vm_renew(page_address(pg), nbytes))
+		large_release(pg);
+}
+
 static bool
 ring_drain(size_t keep)
 {
@@ -208,10 +220,36 @@ ring_drain(size_t keep)
 	void *p;
 
 	while ((p = ring_take(keep)) != NULL) {
-		release_chunk(page_dir_find(p), p, "free");
+		struct pginfo *pg = page_dir_find(p);
+
+		if (owner_is(load_relaxed(&pg->owner)))
+			release_chunk(pg, p, "free");
+		else
+			release_large(pg);
 		any = true;
 	}
 	return any;
+}
+
+/* Frees a large allocation; held back, it traps at each access. */
+static enum ptr_fault
+free_large(struct pginfo *pg, const void *p)
+{
+	size_t nbytes = (size_t)pg->large.npages << malloc_pageshift;
+	char *page = page_address(pg);
+	enum ptr_fault fault;
+
+	if (!opt.delay || pg->large.concealed || nbytes > opt.delay_nbytes_max)
+		return large_free(pg, p);
+	fault = large_claim(pg, p);
+	if (fault != PTR_OK)
+		return fault;
+	ring_drain(opt.delay_nbytes_max - nbytes);
+	if (!vm_guard(page, nbytes))
+		large_release(pg);
+	else if (!ring_put(page, nbytes))
+		release_large(pg);
+	return PTR_OK;
 }
 
 bool
@@ -250,7 +288,7 @@ careful_free(struct pginfo *pg, void *p, const char *func)
 	if (!owner_is(load_relaxed(&pg->owner))) {
 		if (!pg->large.concealed)
 			check_canary(pg, p, pg->large.nbytes, large_canary_end(pg), func);
-		return large_free(pg, p);
+		return free_large(pg, p);
 	}
 	note = note_of(pg, p);
 	check_canary(pg, p, note->asked, chunk_size(pg), func);

@@ -36,8 +36,12 @@ locate(const void *p, struct place *place)
 		place->end = place->start + (place->npages << malloc_pageshift);
 		return PTR_FREE_PAGE;
 	}
-	if (kind == MALLOC_RUN_MOVING && first + first->large.npages > pg)
+	if (kind == MALLOC_RUN_MOVING && first + first->large.npages > pg) {
+		place->kind = PLACE_FREE_RUN;
+		place->npages = first->large.npages;
+		place->end = place->start + (place->npages << malloc_pageshift);
 		return PTR_FREE_PAGE;
+	}
 	if (kind == MALLOC_FIRST && first + first->large.npages > pg) {
 		place->kind = PLACE_LARGE;
 		place->npages = first->large.npages;

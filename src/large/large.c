@@ -48,12 +48,10 @@ large_verify(const struct pginfo *pg, const void *p)
 }
 
 enum ptr_fault
-large_free(struct pginfo *pg, const void *p)
+large_claim(struct pginfo *pg, const void *p)
 {
 	uintptr_t kind = MALLOC_FIRST;
 	enum ptr_fault fault = large_verify(pg, p);
-	size_t npages = pg->large.npages;
-	bool clean = false;
 
 	if (fault != PTR_OK)
 		return fault;
@@ -62,21 +60,34 @@ large_free(struct pginfo *pg, const void *p)
 	    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return PTR_FREE_PAGE;
 	__atomic_fetch_add(&large_nfree, 1, __ATOMIC_RELAXED);
-	if (pg->large.concealed) {
-		memset((void *)(uintptr_t)p, 0, pg->large.nbytes);
-		(void)vm_conceal(page_address(pg), npages << malloc_pageshift, false);
-	}
-	if (pg->large.moved) {
-		/* A mapping of its own again like its neighbours, so that they count as one. */
-		char *page = page_address(pg);
+	return PTR_OK;
+}
 
-		clean = vm_renew(page, npages << malloc_pageshift);
+void
+large_release(struct pginfo *pg)
+{
+	size_t npages = pg->large.npages, nbytes = npages << malloc_pageshift;
+	char *page = page_address(pg);
+
+	if (pg->large.concealed) {
+		memset(page + pg->large.start, 0, pg->large.nbytes);
+		(void)vm_conceal(page, nbytes, false);
 	}
-	if (clean)
+	/* A mapping of its own again like its neighbours, so that they count as one. */
+	if (pg->large.moved && vm_renew(page, nbytes))
 		pages_give_clean(pg, npages);
 	else
 		pages_give(pg, npages);
-	return PTR_OK;
+}
+
+enum ptr_fault
+large_free(struct pginfo *pg, const void *p)
+{
+	enum ptr_fault fault = large_claim(pg, p);
+
+	if (fault == PTR_OK)
+		large_release(pg);
+	return fault;
 }
 
 size_t

@@ -17,6 +17,9 @@
 void *malloc_pages(size_t n, size_t alignment, bool *zero);
 /* pg is the entry of the page that contains p and is MALLOC_FIRST. */
 enum ptr_fault large_free(struct pginfo *pg, const void *p);
+/* The two halves of it: from the first on the pointer is one to free pages. */
+enum ptr_fault large_claim(struct pginfo *pg, const void *p);
+void large_release(struct pginfo *pg);
 enum ptr_fault large_verify(const struct pginfo *pg, const void *p);
 /* Bytes up to the end of the pages. */
 size_t large_usable(const struct pginfo *pg);

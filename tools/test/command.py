@@ -60,7 +60,8 @@ def said(text):
     used = re.search(r"in use: (\d+) bytes; large: (\d+) in (\d+)", text)
     free = re.search(r"free: (\d+) runs in (\d+) bytes, (\d+)", text)
     classes = {int(size): (int(pages), int(live), int(frees)) for size, pages, live, frees in
-               re.findall(r"class (\d+) bytes: (\d+) pages, (\d+) chunks in use, (\d+) frees", text)}
+               re.findall(r"class (\d+) bytes: (\d+) pages, "
+                          r"(\d+) chunks in use, (\d+) frees", text)}
     return [int(n) for m in (total, used, free) for n in m.groups()], classes
 
 
@@ -252,7 +253,8 @@ def test_run():
     r = tool("run", "sh", "-c", "kill -TERM $$")
     report(r.returncode == -signal.SIGTERM, "without a summary it is the program", r.returncode)
     r = tool("run", "sh", "-c", "grep -c libphkmalloc /proc/self/maps")
-    report(r.stdout.strip().isdigit() and int(r.stdout) > 0, "the program has the library", r.stdout)
+    report(r.stdout.strip().isdigit() and int(r.stdout) > 0,
+           "the program has the library", r.stdout)
 
 
 with tempfile.TemporaryDirectory() as FOLDER:
