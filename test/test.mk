@@ -9,7 +9,7 @@ TEST_PROPERTY := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/property
 TEST_STRESS := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/stress/*.c)))
 TEST_SCRIPTS := $(sort $(wildcard test/api/*.py test/memory/*.py test/real/*.py))
 TEST_BIN := $(TEST_API) $(TEST_MISUSE) $(TEST_MEMORY) $(TEST_PROPERTY) $(TEST_STRESS)
-TEST_HEADERS := test/tap.h include/phkmalloc.h $(wildcard test/*/*.h)
+TEST_HEADERS := test/tap.h include/phkmalloc.h $(wildcard test/*/*.h test/*/*.def)
 TEST_LIMIT ?= 180
 
 # Without builtins: compilers know what malloc promises and take the tests of it away.
