@@ -231,7 +231,7 @@ ring_drain(size_t keep)
 	return any;
 }
 
-/* Frees a large allocation; held back, it traps at each access. */
+/* Frees a large allocation; held back, it traps at each access and takes addresses only. */
 static enum ptr_fault
 free_large(struct pginfo *pg, const void *p)
 {
@@ -239,15 +239,15 @@ free_large(struct pginfo *pg, const void *p)
 	char *page = page_address(pg);
 	enum ptr_fault fault;
 
-	if (!opt.delay || pg->large.concealed || nbytes > opt.delay_nbytes_max)
+	if (!opt.delay || pg->large.concealed)
 		return large_free(pg, p);
 	fault = large_claim(pg, p);
 	if (fault != PTR_OK)
 		return fault;
-	ring_drain(opt.delay_nbytes_max - nbytes);
+	ring_drain(opt.delay_nbytes_max - malloc_pagesize);
 	if (!vm_guard(page, nbytes))
 		large_release(pg);
-	else if (!ring_put(page, nbytes))
+	else if (!ring_put(page, malloc_pagesize))
 		release_large(pg);
 	return PTR_OK;
 }
