@@ -23,6 +23,10 @@ static const struct command commands[] = {
 	    "Draws each page of a running process's heap in the order of addresses: the hue is the\n"
 	    "size class, the lightness how much of the page is in use. The HTML page needs nothing\n"
 	    "else, and has zoom and details.\n" },
+	{ "top", command_top, "top [-d SECONDS] PID", "a heap while it changes",
+	    "Shows a heap's size classes with the rates of malloc and free and what they grew by.\n"
+	    "Keys: s sorts by the next column, r turns the order, space looks at once, q ends.\n\n"
+	    "  -d SECONDS   between two looks, 1 without\n" },
 	{ "core", command_core, "core COREFILE stat [--json | --openmetrics] | map -o FILE",
 	    "the same of a core file",
 	    "What stat and map say of a process, of what a core file kept of one. The files that the\n"

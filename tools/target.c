@@ -18,11 +18,15 @@
 
 #define SPANS_AT_ONCE 512U /* below the kernel's IOV_MAX */
 
-_Noreturn void
+void (*fail_first)(void);
+
+void
 fail(enum status status, const char *format, ...)
 {
 	va_list args;
 
+	if (fail_first != NULL)
+		fail_first();
 	fflush(stdout);
 	fputs("phkmalloc: ", stderr);
 	va_start(args, format);
@@ -164,12 +168,35 @@ target_close(struct target *t)
 		close(t->fd);
 }
 
+/* The kernel takes a process's memory before it says that the process ended: flag PF_EXITING. */
+static bool
+is_ending(pid_t pid)
+{
+	char path[64], line[512];
+	unsigned flags = 0;
+	char *p = NULL;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (f == NULL)
+		return true;
+	/* The name, in brackets, can hold anything. */
+	if (fgets(line, sizeof(line), f) != NULL)
+		p = strrchr(line, ')');
+	fclose(f);
+	return p == NULL || (sscanf(p, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 &&
+	    (flags & 4) != 0);
+}
+
 void
 target_still_there(struct target *t)
 {
 	struct pollfd p = { .fd = t->fd, .events = POLLIN };
 
-	if (t->core == NULL && t->fd >= 0 && poll(&p, 1, 0) == 1)
+	if (t->core != NULL)
+		return;
+	if ((t->fd >= 0 && poll(&p, 1, 0) == 1) || is_ending(t->pid))
 		fail(STATUS_GONE, "process %d ended while it was read", t->pid);
 }
 

@@ -28,6 +28,8 @@ enum status {
 /* Prints "phkmalloc: text" and exits. */
 _Noreturn void fail(enum status status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+/* Called before that, to give a terminal back; NULL for nothing. */
+extern void (*fail_first)(void);
 void *xcalloc(size_t n, size_t size);
 void *xgrow(void *old, size_t n, size_t size);
 char *xstrdup(const char *s);
