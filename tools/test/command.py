@@ -9,6 +9,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ TOOL, HEAP = os.environ["TOOL"], os.environ["HEAP"]
 HEAP_STATIC = os.environ["HEAP_STATIC"]
 SO = os.path.abspath(os.environ["SO"])
 SECONDS = float(os.environ.get("CHURN_SECONDS", "10"))
+GDB = os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                   "../../share/gdb/auto-load/libphkmalloc.so-gdb.py")
 COUNT = 0
 FAILED = 0
 
@@ -240,6 +243,17 @@ def test_core(folder):
            f"{d} {classes}")
     r = tool("core", core, "map", "-o", os.path.join(folder, "core.html"))
     report(r.returncode == 0, "a map of a core file", r.stderr)
+    if shutil.which("gdb"):
+        address = next(x for x in re.findall(r'"starts":\[\[0,"([0-9a-f]+)"', open(
+            os.path.join(folder, "core.html"), encoding="utf-8").read()))
+        g = subprocess.run(["gdb", "--batch", "-ex", f"source {GDB}", "-ex",
+                            f"phkmalloc-info 0x{address}", "-ex", "phkmalloc-info 16", HEAP, core],
+                           capture_output=True, text=True, timeout=60, check=False)
+        report(re.search(rf"0x{address} is (in use|free)\b.*: byte 0 of a chunk of \d+ bytes",
+                         g.stdout) and "0x10 is not in the heap" in g.stdout,
+               "gdb tells a chunk of a core file", g.stdout + g.stderr)
+    else:
+        report(True, "gdb tells a chunk of a core file # SKIP no gdb")
     os.truncate(core, os.path.getsize(core) // 3)
     r = tool("core", core, "stat")
     report(r.returncode in (0, 5, 8) and "cut off" in r.stderr, "a core file that is cut off",
