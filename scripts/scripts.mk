@@ -1,4 +1,4 @@
-# Targets for people: try, check, tidy, lint, format, setup.
+# Targets for people: try, check, tidy, lint, format, setup; install.mk has install.
 #   SETUP=no   installs nothing: tests skip themselves where something is missing
 # Other makefiles add their part of `make check` by CHECK_MORE += check-x; it ends with its counts.
 
@@ -18,7 +18,8 @@ try: setup-build
 	@/usr/bin/python3 scripts/try.py $(SO)
 
 # Every part prints "N passed, N failed, N skipped", and so does the whole.
-CHECK_PARTS = check-unit check-public check-classic check-docs check-tidy $(CHECK_MORE)
+CHECK_PARTS = check-unit check-public check-classic check-docs check-install check-tidy \
+	$(CHECK_MORE)
 check: setup
 	@$(MAKE) --no-print-directory all
 	@MAKE="$(MAKE)" scripts/check.py $(CHECK_PARTS)
@@ -41,3 +42,5 @@ format:
 	@scripts/format.py
 
 .PHONY: setup setup-build try check tidy check-tidy check-docs lint check-lint format
+
+-include scripts/install.mk
