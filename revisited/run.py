@@ -31,6 +31,13 @@ def machine():
             "versions": subjects.versions()}
 
 
+def load(file):
+    if not os.path.exists(file):
+        return {}
+    with open(file, encoding="utf-8") as f:
+        return json.load(f)
+
+
 def run_part(part, bench, folder):
     if part == "rattle":
         return experiments.rattle(bench, folder + "/swap")
@@ -52,10 +59,7 @@ def main():
     here, missing = subjects.find(o.build)
     for name, why in missing.items():
         print("revisited: without %s: %s" % (name, why))
-    results = {}
-    if os.path.exists(file):
-        with open(file, encoding="utf-8") as f:
-            results = json.load(f)
+    results = load(file)
     start = time.monotonic()
     bench = experiments.Bench(os.path.abspath(o.build), here, o.rounds, o.limit, o.scale,
                               lambda what: print("%4.0f s  %s" % (time.monotonic() - start, what),
@@ -63,7 +67,9 @@ def main():
     for part in [] if o.old else o.parts.split(","):
         if part not in PARTS:
             raise SystemExit("revisited: no part " + part)
-        results[part] = run_part(part, bench, folder)
+        figures = run_part(part, bench, folder)
+        results = load(file)
+        results[part] = figures
         results["machine"] = machine()
         results.setdefault("rounds", {})[part] = o.rounds
         with open(file, "w", encoding="utf-8") as f:
