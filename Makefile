@@ -1,21 +1,32 @@
 # phkmalloc: `make` builds the library, `make try` shows it at work, `make check` tests it.
 #
 #   make CC=clang      another compiler          make SAN=thread, SAN=address   with a sanitizer
-#   make DEBUG=1       with all assertions       each variant has its own folder below build/
+#   make DEBUG=1       with all assertions       make CROSS=aarch64-linux-gnu-  for another machine
+# Each variant but the first has its own folder below build/.
 
 CC ?= cc
 CXX ?= c++
 ifeq ($(origin CC),default)
-CC := gcc
+CC := $(CROSS)gcc
 endif
 ifeq ($(origin CXX),default)
-CXX := g++
+CXX := $(CROSS)g++
 endif
+ifeq ($(origin LD),default)
+LD := $(CROSS)ld
+endif
+ifeq ($(origin AR),default)
+AR := $(CROSS)ar
+endif
+OBJCOPY ?= $(CROSS)objcopy
 
-variant := $(if $(DEBUG),-debug)$(if $(SAN),-$(SAN))
+variant := $(if $(DEBUG),-debug)$(if $(SAN),-$(SAN))$(CROSS:%-=-%)
 B := build$(if $(variant),/$(patsubst -%,%,$(variant)))
 SO := $(B)/libphkmalloc.so
 A := $(B)/libphkmalloc.a
+VERSION := $(shell sed -n 's/^\#define PHKMALLOC_VERSION "\(.*\)"/\1/p' include/phkmalloc.h)
+# Programs ask for the library by this name; it changes when they would have to.
+SONAME := libphkmalloc.so.$(firstword $(subst ., ,$(VERSION)))
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS ?= -O2 -g
@@ -50,16 +61,17 @@ $(B)/obj/%.o: src/%.cc Makefile
 		-std=gnu++17 -fno-rtti -MMD -MP -c -o $@ $<
 
 $(SO): $(OBJ) src/api/export.map
-	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,libphkmalloc.so \
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) \
 		-Wl,--version-script=src/api/export.map -Wl,-z,relro,-z,now -Wl,--no-undefined-version \
 		-o $@ $(OBJ)
+	@ln -sf $(@F) $(@D)/$(SONAME)
 
 # One object whose internal names nobody outside can see or collide with.
 $(A): $(OBJ)
 	@rm -f $@
 	$(LD) -r -o $(B)/phkmalloc.o $(OBJ)
-	objcopy --localize-hidden $(B)/phkmalloc.o
-	ar rcs $@ $(B)/phkmalloc.o
+	$(OBJCOPY) --localize-hidden $(B)/phkmalloc.o
+	$(AR) rcs $@ $(B)/phkmalloc.o
 	@rm -f $(B)/phkmalloc.o
 
 clean:

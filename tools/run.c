@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LIBRARY "libphkmalloc.so"
+#define LIBRARY "libphkmalloc.so.1"
 #define LOOK_NS 10000000 /* between two looks at the memory of the program */
 
 /* Beside the command, or where an installation puts it beside bin. */
@@ -25,7 +25,7 @@ find_library(void)
 {
 	static char path[PATH_MAX];
 	static const char *const places[] = { "", "../lib/", "../lib/x86_64-linux-gnu/",
-		"../lib/aarch64-linux-gnu/", "../lib64/" };
+		"../lib/aarch64-linux-gnu/", "../lib/riscv64-linux-gnu/", "../lib64/" };
 	char self[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 

@@ -26,7 +26,7 @@ struct note {
 	uint32_t asked;     /* bytes */
 	uint32_t allocated; /* stacks */
 	uint32_t freed;
-	uint8_t state;      /* enum note_state */
+	uint32_t state;     /* enum note_state; a word, so that every machine can exchange it */
 };
 
 _Static_assert(sizeof(struct note) == CHUNK_NOTE_NBYTES, "metadata of a page has room for notes");
@@ -282,7 +282,7 @@ enum ptr_fault
 careful_free(struct pginfo *pg, void *p, const char *func)
 {
 	struct note *note;
-	uint8_t used = NOTE_USED;
+	uint32_t used = NOTE_USED;
 	bool hold = opt.delay;
 
 	if (!owner_is(load_relaxed(&pg->owner))) {
@@ -363,7 +363,7 @@ check_page(struct pginfo *pg, void (*complain)(const char *what, const void *whe
 	size_t broken = 0, size = chunk_size(pg);
 
 	for (size_t i = 0; i < pg->chunk.nchunks; i++, p += size) {
-		uint8_t state = load_acquire(&note[i].state);
+		uint32_t state = load_acquire(&note[i].state);
 
 		if (state == NOTE_USED && opt.canary &&
 		    fill_check_canary(p, note[i].asked, size, opt.secret) != FILL_WHOLE) {

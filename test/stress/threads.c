@@ -297,7 +297,7 @@ reopened(void *arg)
 {
 	(void)arg;
 	for (int i = 0; i < 200; i++) {
-		void *h = dlopen("libphkmalloc.so", RTLD_NOW);
+		void *h = dlopen("libphkmalloc.so.1", RTLD_NOW);
 		void *(*take)(size_t) = NULL;
 
 		if (h == NULL)
