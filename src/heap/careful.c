@@ -119,7 +119,7 @@ alloc_chunk(unsigned class_no, size_t n, bool zero)
 		check_freed(pg, p, size_classes[class_no].size, "malloc");
 	note->asked = (uint32_t)n;
 	note->freed = 0;
-	note->allocated = opt.stacks ? stack_record() : 0;
+	note->allocated = opt.stacks ? stack_record(STACK_DEPTH) : 0;
 	fill_new(p, n, size_classes[class_no].size, zero);
 	store_release(&note->state, NOTE_USED);
 	return p;
@@ -150,7 +150,7 @@ careful_alloc_pages(size_t n, size_t alignment, bool zero)
 	if (p == NULL)
 		return NULL;
 	pg->large.nbytes = n;
-	pg->large.allocated = opt.stacks ? stack_record() : 0;
+	pg->large.allocated = opt.stacks ? stack_record(STACK_DEPTH) : 0;
 	if (opt.page_end) {
 		size_t room = large_usable(pg) - (end == 0 ? 1 : end);
 		size_t align = alignment < malloc_minsize ? malloc_minsize : alignment;
@@ -296,7 +296,7 @@ careful_free(struct pginfo *pg, void *p, const char *func)
 	    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return PTR_FREE_CHUNK;
 	if (opt.stacks)
-		note->freed = stack_record();
+		note->freed = stack_record(STACK_DEPTH);
 	if (opt.junk != 0 || opt.delay)
 		fill_junk(p, chunk_size(pg), JUNK_FREED);
 	if (hold) {

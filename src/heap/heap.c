@@ -15,6 +15,7 @@
 #include "os/env.h"
 #include "os/lock.h"
 #include "os/thread.h"
+#include "os/unwind.h"
 #include "os/vm.h"
 #include "page/page_alloc.h"
 
@@ -63,8 +64,9 @@ constructor(void)
 {
 	malloc_init();
 	thread_fork_init(lock_take_all, lock_drop_all, fork_child);
+	unwind_init();
 	if (opt.stacks || opt.sample_rate != 0)
-		stack_init();
+		(void)stack_init();
 	if (opt.sample_rate != 0)
 		sample_init();
 }

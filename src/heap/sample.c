@@ -160,7 +160,7 @@ sample_alloc(size_t n, size_t alignment)
 	n = n == 0 ? 1 : n;
 	if (load_acquire(&pool) == NULL || n > vm_pagesize || align > vm_pagesize)
 		return NULL;
-	stack = stack_record();
+	stack = stack_record(STACK_DEPTH);
 	lock_take(LOCK_SAMPLE);
 	s = slot_take();
 	page = s == NULL ? NULL : slot_page((size_t)(s - samples));
@@ -201,7 +201,7 @@ sample_free(void *p, const char *func)
 {
 	struct sample *s = &samples[slot_near(p)];
 	struct place place = {.kind = PLACE_UNKNOWN};
-	uint32_t stack = stack_record();
+	uint32_t stack = stack_record(STACK_DEPTH);
 	size_t at = FILL_WHOLE;
 	enum ptr_fault fault;
 	char *page;
