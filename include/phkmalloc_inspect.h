@@ -2,18 +2,21 @@
  * phkmalloc_inspect.h: where the bookkeeping of a process lies, for tools that read it from
  * outside (another process, a core dump, a debugger).
  *
- * The library exports one constant, phkmalloc_descriptor, of the type below. A tool finds that
- * symbol in the file that the process mapped, checks magic, version and nbytes, and reads the rest
- * with process_vm_readv or from a core file. All of it is plain memory that changes while the
- * process runs: a reader bounds every count and every pointer it follows.
+ * The library has one constant, phkmalloc_descriptor, of the type below: an exported symbol, and
+ * the goal of an ELF note that is loaded with the library or with a program that it is linked into,
+ * stripped or not. The note's contents are a signed 32-bit distance, from where they lie to the
+ * descriptor. A tool finds either, checks magic, version and nbytes, and reads the rest with
+ * process_vm_readv or from a core file. All of it is plain memory that changes while the process
+ * runs: a reader bounds every count and every pointer it follows.
  *
  * Addresses are those of the process. Offsets and sizes are in bytes.
  *
  *   arenas[i]       origin, limit (bytes in use from origin), page_dir, npages (reserved)
  *   page_dir[n]     one entry of entry_nbytes for the page at origin + n * 2^page_shift
  *   entry           its first word is 0 not mine, 1 free, 2 first of a large allocation, 3 follow,
- *                   or else an owner's address with flags in the low two bits (1 pending remote
- *                   frees, 2 options that look at each allocation)
+ *                   4 a page and 5 a run of large_npages on the way between free and in use, or
+ *                   else (from 64 on) an owner's address with flags in the low three bits (1
+ *                   pending remote frees, 2 options that look at each allocation, 4 being purged)
  *     free          free_npages, free_ndirty
  *     large         large_npages, large_nbytes (asked for), large_guard
  *     chunks        bits, class_no, state (0 current, 1 available, 2 full), started, countdown;
@@ -28,6 +31,8 @@
 
 #define PHKMALLOC_DESCRIPTOR_MAGIC "phkmalloc heap"
 #define PHKMALLOC_DESCRIPTOR_VERSION 1
+#define PHKMALLOC_NOTE_NAME "phkmalloc"
+#define PHKMALLOC_NOTE_TYPE 1
 
 struct phkmalloc_descriptor {
 	char magic[16];

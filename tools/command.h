@@ -26,6 +26,16 @@ int command_core(int argc, char **argv);
 /* Exits with a line that says how the subcommand is used. */
 _Noreturn void usage(const char *name);
 
+/* Finds the heap of an open target and reads it; exits with the reason when that fails. */
+void look_at_heap(struct target *t, bool with_runs, struct snapshot *s);
+
+/*
+ * Progress of long work on standard error: nothing in a pipe, nothing in the first half second.
+ * progress_end takes the line away.
+ */
+void progress(const char *what, uint64_t done, uint64_t all);
+void progress_end(void);
+
 /* Memory that the kernel counts, in bytes; zeros for a core file. */
 struct kernel_figures {
 	uint64_t rss;

@@ -1,8 +1,7 @@
 /*
- * core.c: reads 64-bit ELF core files; see core.h and target.h. Every number in the file is
- * checked against the size of the file before it is used.
+ * core.c: the memory of a process that a 64-bit ELF core file kept; see target.h. Every number in
+ * the file is checked against the size of the file before it is used.
  */
-#include "core.h"
 #include "command.h"
 
 #include <elf.h>
@@ -16,6 +15,7 @@
 
 #define SEGMENTS_MAX (1U << 22)
 #define NOTES_NBYTES_MAX ((uint64_t)64 << 20)
+#define FILE_HEAD 4096U
 
 static bool
 pread_all(int fd, void *to, uint64_t nbytes, uint64_t offset)
@@ -89,7 +89,7 @@ parse_notes(struct target *t, uint64_t offset, uint64_t nbytes)
 			struct elf_prpsinfo info;
 
 			memcpy(&info, notes + data, sizeof(info));
-			t->pid = info.pr_pid;
+			t->pid = t->tid = info.pr_pid;
 			snprintf(t->program, sizeof(t->program), "%.*s",
 			    (int)sizeof(info.pr_fname), info.pr_fname);
 		}
@@ -118,6 +118,95 @@ segment_count(struct target *t, const Elf64_Ehdr *e)
 	return pread_all(t->fd, &s, sizeof(s), e->e_shoff) ? s.sh_info : 0;
 }
 
+/* The bytes at address that lie in one piece in the core; 0 when it has none there. */
+static uint64_t
+core_find(const struct target *t, uint64_t address, uint64_t *offset)
+{
+	size_t low = 0, high = t->segment_count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		const struct segment *s = &t->segments[mid];
+
+		if (address < s->start) {
+			high = mid;
+		} else if (address - s->start >= s->nbytes) {
+			low = mid + 1;
+		} else {
+			*offset = s->offset + (address - s->start);
+			return s->nbytes - (address - s->start);
+		}
+	}
+	return 0;
+}
+
+/* Whether a file still starts as it did: the kernel keeps the first bytes, with the build id. */
+static bool
+is_same_file(const struct target *t, const struct mapping *m, int fd)
+{
+	char kept[FILE_HEAD], now[FILE_HEAD];
+	uint64_t offset;
+
+	for (size_t i = 0; i < t->map_count; i++) {
+		const struct mapping *first = &t->maps[i];
+
+		if (first->offset == 0 && strcmp(first->path, m->path) == 0 &&
+		    core_find(t, first->start, &offset) >= FILE_HEAD)
+			return pread_all(t->fd, kept, FILE_HEAD, offset) &&
+			    pread_all(fd, now, FILE_HEAD, 0) && memcmp(kept, now, FILE_HEAD) == 0;
+	}
+	return true;
+}
+
+/* What a process never wrote the kernel leaves out of the core: it is in the mapped file. */
+static bool
+file_read(const struct target *t, uint64_t address, void *to, uint64_t nbytes)
+{
+	for (size_t i = 0; i < t->map_count; i++) {
+		const struct mapping *m = &t->maps[i];
+		bool done;
+		int fd;
+
+		if (address < m->start || address >= m->end || nbytes > m->end - address)
+			continue;
+		fd = open(m->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+		if (fd < 0)
+			return false;
+		done = is_same_file(t, m, fd) &&
+		    pread_all(fd, to, nbytes, m->offset + (address - m->start));
+		close(fd);
+		return done;
+	}
+	return false;
+}
+
+static bool
+core_read(struct target *t, uint64_t address, void *to, size_t nbytes)
+{
+	while (nbytes > 0) {
+		uint64_t offset;
+		uint64_t n = core_find(t, address, &offset);
+
+		if (n == 0)
+			return file_read(t, address, to, nbytes);
+		if (n > nbytes)
+			n = nbytes;
+		if (!pread_all(t->fd, to, n, offset))
+			return false;
+		to = (char *)to + n;
+		address += n;
+		nbytes -= n;
+	}
+	return true;
+}
+
+static void
+core_read_spans(struct target *t, struct span *spans, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		spans[i].done = core_read(t, spans[i].address, spans[i].to, spans[i].nbytes);
+}
+
 void
 target_open_core(struct target *t, const char *path)
 {
@@ -126,6 +215,7 @@ target_open_core(struct target *t, const char *path)
 	struct stat st;
 
 	memset(t, 0, sizeof(*t));
+	t->read_spans = core_read_spans;
 	t->core = path;
 	t->fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (t->fd < 0)
@@ -155,67 +245,4 @@ target_open_core(struct target *t, const char *path)
 		fprintf(stderr, "phkmalloc: %s is cut off: %s of %s are there\n", path,
 		    show_bytes((uint64_t)st.st_size), show_bytes(end));
 	qsort(t->segments, t->segment_count, sizeof(*t->segments), by_start);
-}
-
-/* The bytes at address that lie in one piece in the core; 0 when it has none there. */
-static uint64_t
-core_find(const struct target *t, uint64_t address, uint64_t *offset)
-{
-	size_t low = 0, high = t->segment_count;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		const struct segment *s = &t->segments[mid];
-
-		if (address < s->start) {
-			high = mid;
-		} else if (address - s->start >= s->nbytes) {
-			low = mid + 1;
-		} else {
-			*offset = s->offset + (address - s->start);
-			return s->nbytes - (address - s->start);
-		}
-	}
-	return 0;
-}
-
-/* What a process never wrote the kernel leaves out of the core: it is in the mapped file. */
-static bool
-file_read(const struct target *t, uint64_t address, void *to, uint64_t nbytes)
-{
-	for (size_t i = 0; i < t->map_count; i++) {
-		const struct mapping *m = &t->maps[i];
-		bool done;
-		int fd;
-
-		if (address < m->start || address >= m->end || nbytes > m->end - address)
-			continue;
-		fd = open(m->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-		if (fd < 0)
-			return false;
-		done = pread_all(fd, to, nbytes, m->offset + (address - m->start));
-		close(fd);
-		return done;
-	}
-	return false;
-}
-
-bool
-core_read(struct target *t, uint64_t address, void *to, size_t nbytes)
-{
-	while (nbytes > 0) {
-		uint64_t offset;
-		uint64_t n = core_find(t, address, &offset);
-
-		if (n == 0)
-			return file_read(t, address, to, nbytes);
-		if (n > nbytes)
-			n = nbytes;
-		if (!pread_all(t->fd, to, n, offset))
-			return false;
-		to = (char *)to + n;
-		address += n;
-		nbytes -= n;
-	}
-	return true;
 }

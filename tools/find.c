@@ -1,6 +1,7 @@
 /*
- * find.c: searches what is mapped from ELF files for the descriptor's magic; see find.h. A string
- * that only looks like it is told from a descriptor by the numbers that follow: all are bounded.
+ * find.c: looks for the library's note in what is mapped from ELF files, and checks the descriptor
+ * that it leads to; see find.h. What only looks like one is told from it by its numbers: all are
+ * bounded. The number of files bounds the work.
  */
 #include "find.h"
 
@@ -8,14 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define BLOCK_NBYTES ((size_t)1 << 20)
-#define MAPPING_NBYTES_MAX ((uint64_t)1 << 28)
 #define STRUCT_NBYTES_MAX 4096U
+#define HEADERS_MAX 256U
+#define NOTES_NBYTES_MAX 16384U
 
 struct found {
 	struct phkmalloc_descriptor d;
-	bool whole;      /* d is usable */
-	bool used;       /* and its heap has an arena */
+	bool whole;       /* d is usable */
+	bool used;        /* and its heap has an arena */
 	uint32_t version; /* of a descriptor of another version, or 0 */
 	char library[17];
 };
@@ -30,7 +31,7 @@ within(uint32_t offset, uint32_t nbytes, uint32_t size)
 static bool
 is_plausible(const struct phkmalloc_descriptor *d)
 {
-	return d->page_shift >= 12 && d->page_shift <= 24 && d->arena_max <= 65536 &&
+	return d->page_shift >= 12 && d->page_shift <= 24 && d->arena_max <= 4096 &&
 	    d->arena_nbytes >= 32 && d->arena_nbytes <= STRUCT_NBYTES_MAX &&
 	    within(d->arena_origin, 8, d->arena_nbytes) &&
 	    within(d->arena_limit, 8, d->arena_nbytes) &&
@@ -57,12 +58,14 @@ is_plausible(const struct phkmalloc_descriptor *d)
 static void
 look_at(struct target *t, struct found *f, uint64_t address)
 {
+	static const char magic[16] = PHKMALLOC_DESCRIPTOR_MAGIC;
 	struct phkmalloc_descriptor d;
 	uint32_t arena_count;
 
 	memset(&d, 0, sizeof(d));
 	if (!target_read(t, address, &d, offsetof(struct phkmalloc_descriptor, arenas)) ||
-	    d.version == 0 || d.version > 1000 || d.nbytes < 64 || d.nbytes > STRUCT_NBYTES_MAX ||
+	    memcmp(d.magic, magic, sizeof(magic)) != 0 || d.version == 0 || d.version > 1000 ||
+	    d.nbytes < 64 || d.nbytes > STRUCT_NBYTES_MAX ||
 	    memchr(d.library, '\0', sizeof(d.library)) == NULL)
 		return;
 	if (d.version != PHKMALLOC_DESCRIPTOR_VERSION || d.nbytes < sizeof(d)) {
@@ -81,71 +84,79 @@ look_at(struct target *t, struct found *f, uint64_t address)
 	}
 }
 
+/* The notes of a segment that was loaded at this address. */
 static void
-search(struct target *t, struct found *f, const struct mapping *m, char *block)
+look_through(struct target *t, struct found *f, uint64_t address, uint64_t nbytes)
 {
-	static const char magic[16] = PHKMALLOC_DESCRIPTOR_MAGIC;
-	uint64_t end = m->end;
+	char notes[NOTES_NBYTES_MAX];
 
-	if (end - m->start > MAPPING_NBYTES_MAX)
-		end = m->start + MAPPING_NBYTES_MAX;
-	for (uint64_t at = m->start; at < end && !f->used; at += BLOCK_NBYTES) {
-		size_t n = end - at < BLOCK_NBYTES ? (size_t)(end - at) : BLOCK_NBYTES;
+	if (nbytes > sizeof(notes) || !target_read(t, address, notes, nbytes))
+		return;
+	for (uint64_t at = 0; nbytes - at >= sizeof(Elf64_Nhdr);) {
+		Elf64_Nhdr h;
+		uint64_t name = at + sizeof(h), text, end;
 
-		if (!target_read(t, at, block, n))
-			continue;
-		/* The compiler aligns it so, and no descriptor's magic crosses a block then. */
-		for (size_t i = 0; i + sizeof(magic) <= n; i += 16)
-			if (memcmp(block + i, magic, sizeof(magic)) == 0)
-				look_at(t, f, at + i);
+		memcpy(&h, notes + at, sizeof(h));
+		text = name + (((uint64_t)h.n_namesz + 3) & ~(uint64_t)3);
+		end = text + (((uint64_t)h.n_descsz + 3) & ~(uint64_t)3);
+		if (end > nbytes)
+			return;
+		if (h.n_namesz == sizeof(PHKMALLOC_NOTE_NAME) && h.n_type == PHKMALLOC_NOTE_TYPE &&
+		    h.n_descsz == 4 && memcmp(notes + name, PHKMALLOC_NOTE_NAME, h.n_namesz) == 0) {
+			int32_t distance;
+
+			memcpy(&distance, notes + text, sizeof(distance));
+			look_at(t, f, address + text + (uint64_t)(int64_t)distance);
+		}
+		at = end;
 	}
 }
 
-static bool
-is_elf(struct target *t, const struct mapping *m)
-{
-	char head[SELFMAG];
-
-	return m->offset == 0 && target_read(t, m->start, head, sizeof(head)) &&
-	    memcmp(head, ELFMAG, SELFMAG) == 0;
-}
-
-/* Two rounds: files with the library's name come first, and mostly that is all. */
 static void
-search_files(struct target *t, struct found *f, bool named, char *block)
+look_into(struct target *t, struct found *f, const struct mapping *m)
 {
-	bool elf = false;
+	Elf64_Ehdr e;
+	Elf64_Phdr headers[HEADERS_MAX];
+	uint64_t bias = m->start;
 
-	for (size_t i = 0; i < t->map_count && !f->used; i++) {
-		const struct mapping *m = &t->maps[i];
-
-		if (i == 0 || strcmp(m->path, m[-1].path) != 0 || m->offset == 0)
-			elf = is_elf(t, m);
-		if (elf && (strstr(m->path, "libphkmalloc") != NULL) == named)
-			search(t, f, m, block);
+	if (m->offset != 0 || !target_read(t, m->start, &e, sizeof(e)) ||
+	    memcmp(e.e_ident, ELFMAG, SELFMAG) != 0 || e.e_ident[EI_CLASS] != ELFCLASS64 ||
+	    e.e_phentsize != sizeof(*headers) || e.e_phnum > HEADERS_MAX ||
+	    !target_read(t, m->start + e.e_phoff, headers, e.e_phnum * sizeof(*headers)))
+		return;
+	for (unsigned i = 0; i < e.e_phnum; i++) {
+		if (headers[i].p_type == PT_LOAD && headers[i].p_offset == 0)
+			bias = m->start - headers[i].p_vaddr;
+	}
+	for (unsigned i = 0; i < e.e_phnum && !f->used; i++) {
+		if (headers[i].p_type == PT_NOTE)
+			look_through(t, f, bias + headers[i].p_vaddr, headers[i].p_filesz);
 	}
 }
 
-void
+bool
 find_descriptor(struct target *t, struct phkmalloc_descriptor *d)
 {
 	struct found f;
-	char *block = xcalloc(BLOCK_NBYTES, 1);
 
 	memset(&f, 0, sizeof(f));
-	search_files(t, &f, true, block);
-	search_files(t, &f, false, block);
-	free(block);
-	target_still_there(t);
-	if (!f.whole && f.version != 0)
-		fail(STATUS_VERSION,
+	for (size_t i = 0; i < t->map_count && !f.used && t->status == STATUS_OK; i++)
+		look_into(t, &f, &t->maps[i]);
+	if (!target_is_there(t))
+		return false;
+	*d = f.d;
+	if (f.whole)
+		return true;
+	if (f.version != 0)
+		target_trouble(t, STATUS_VERSION,
 		    "%s uses phkmalloc %s, which describes its heap in version %u; this command "
 		    "reads version %u: use the one that came with the library",
 		    t->program, f.library, f.version, PHKMALLOC_DESCRIPTOR_VERSION);
-	if (!f.whole && t->core != NULL)
-		fail(STATUS_NOT_PHKMALLOC, "%s: no heap of phkmalloc in this core file", t->core);
-	if (!f.whole)
-		fail(STATUS_NOT_PHKMALLOC, "process %d (%s) does not use phkmalloc", t->pid,
-		    t->program);
-	*d = f.d;
+	else if (t->core != NULL)
+		target_trouble(t, STATUS_NOT_PHKMALLOC, "%s: no heap of phkmalloc in this core file",
+		    t->core);
+	else
+		target_trouble(t, STATUS_NOT_PHKMALLOC, "process %d (%s) does not use phkmalloc",
+		    t->pid, t->program);
+	return false;
 }

@@ -12,7 +12,7 @@
 
 #include "phkmalloc_inspect.h"
 
-/* Exits with the reason when there is none that this command understands. */
-void find_descriptor(struct target *t, struct phkmalloc_descriptor *d);
+/* False, with the target's status and why, when there is none that this command understands. */
+bool find_descriptor(struct target *t, struct phkmalloc_descriptor *d);
 
 #endif

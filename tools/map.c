@@ -3,7 +3,6 @@
  * its name when it is complete.
  */
 #include "map.h"
-#include "find.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -81,13 +80,11 @@ map_check_name(const char *path)
 void
 map_write(struct target *t, const char *path)
 {
-	struct phkmalloc_descriptor d;
 	struct snapshot s;
 	char *part = xcalloc(strlen(path) + 32, 1);
 	FILE *f;
 
-	find_descriptor(t, &d);
-	snapshot_take(t, &d, &s);
+	look_at_heap(t, true, &s);
 	sprintf(part, "%s.%d.part", path, getpid());
 	f = fopen(part, "wxe");
 	if (f == NULL)

@@ -1,11 +1,15 @@
 /*
- * show.c: numbers and strings as people and programs read them; what the kernel says of memory.
+ * show.c: numbers, strings and progress as people and programs read them; what the kernel says of
+ * memory; a look at a heap that is there or else the end.
  */
 #include "command.h"
+#include "find.h"
 
 #include <ctype.h>
 #include <inttypes.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #define BUFFERS 16U
 
@@ -87,4 +91,56 @@ kernel_figures(const struct target *t, struct kernel_figures *k)
 			k->rss_max = (uint64_t)kib * 1024;
 	}
 	fclose(f);
+}
+
+static bool progress_shown;
+
+void
+progress(const char *what, uint64_t done, uint64_t all)
+{
+	static double start, last;
+	struct timespec t;
+	double now;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	now = (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	if (start == 0)
+		start = now;
+	if (now - start < 0.5 || now - last < 0.1 || !isatty(STDERR_FILENO))
+		return;
+	last = now;
+	progress_shown = true;
+	fprintf(stderr, "\r%s: %.0f %% \033[K", what, percent(done, all));
+	fflush(stderr);
+}
+
+void
+progress_end(void)
+{
+	if (progress_shown)
+		fputs("\r\033[K", stderr);
+	progress_shown = false;
+}
+
+static void
+reading(uint64_t done, uint64_t all)
+{
+	progress("reading the heap", done, all);
+}
+
+void
+look_at_heap(struct target *t, bool with_runs, struct snapshot *s)
+{
+	struct phkmalloc_descriptor d;
+
+	if (find_descriptor(t, &d))
+		(void)snapshot_take(t, &d, with_runs, reading, s);
+	progress_end();
+	target_require(t);
+	if (s->damage != 0)
+		fprintf(stderr, "phkmalloc: the bookkeeping of %s contradicts itself in %s places, which "
+		    "are left out\n", t->program, show_count(s->damage));
+	if (s->cut)
+		fprintf(stderr, "phkmalloc: the heap of %s has more pages than are looked at; the rest is "
+		    "counted as unsettled\n", t->program);
 }

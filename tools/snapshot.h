@@ -3,7 +3,12 @@
  *
  * A page whose entry changed between two looks is read again, and when it does not hold still it
  * is counted as unsettled: figures are of pages that were seen whole. Pages are not all seen at
- * the same instant. Nothing here loops longer than the heap is large.
+ * the same instant. A chunk is in use or free as it was at some instant of the look, and counters
+ * count no operation twice and none that had not happened: they are never too high.
+ *
+ * What is read is not trusted: whatever is in the memory, the work is bounded by entries_max, and
+ * what contradicts itself is left out and counted as damage. These files (snapshot.c, find.c,
+ * target.c, base.c) link without the rest of the command, for tests that make memory up.
  */
 #ifndef TOOLS_SNAPSHOT_H
 #define TOOLS_SNAPSHOT_H
@@ -25,7 +30,7 @@ enum run_kind {
 /* A page of chunks, or consecutive pages of one kind. */
 struct run {
 	uint64_t address;
-	uint64_t nbytes;   /* large: asked for */
+	uint64_t nbytes;   /* large: asked for; free: 0 */
 	uint32_t npages;
 	uint32_t ndirty;   /* free: not yet given back to the kernel */
 	uint16_t live;     /* chunks in use */
@@ -52,6 +57,8 @@ struct snapshot {
 	uint32_t class_count;
 	struct class_figures classes[CLASS_MAX];
 	uint64_t arenas;
+	uint64_t damage;     /* arenas and lists that contradict themselves, left out */
+	bool cut;            /* the heap has more pages than are looked at */
 	uint64_t npages;     /* in use from the arenas' origins on */
 	uint64_t large_count, large_npages, large_nbytes;
 	uint64_t large_nmalloc, large_nfree;
@@ -62,11 +69,22 @@ struct snapshot {
 	/* sums over classes and large allocations */
 	uint64_t live_nbytes, chunk_npages, chunk_live, hollow;
 	uint64_t nmalloc, nfree;
-	struct run *runs;    /* in the order of addresses, arena by arena */
+	struct run *runs;    /* if wanted, in the order of addresses, arena by arena */
 	size_t run_count;
 };
 
-void snapshot_take(struct target *t, const struct phkmalloc_descriptor *d, struct snapshot *s);
+/* Entries of page_dir that are looked at before the rest of a heap is left alone. */
+extern uint64_t snapshot_entries_max;
+
+/* Called now and then with the pages done and those there are. */
+typedef void (*snapshot_progress)(uint64_t done, uint64_t all);
+
+/*
+ * False when the heap cannot be read: the target's status and why tell. progress may be NULL. The
+ * snapshot has to be freed in any case.
+ */
+bool snapshot_take(struct target *t, const struct phkmalloc_descriptor *d, bool with_runs,
+    snapshot_progress progress, struct snapshot *s);
 void snapshot_free(struct snapshot *s);
 
 #endif

@@ -2,7 +2,6 @@
  * stat.c: `phkmalloc stat`: a heap in figures; see stat.h.
  */
 #include "stat.h"
-#include "find.h"
 
 #include <getopt.h>
 
@@ -76,12 +75,10 @@ print_classes(const struct snapshot *s)
 void
 stat_print(struct target *t, enum stat_format format)
 {
-	struct phkmalloc_descriptor d;
 	struct snapshot s;
 	struct kernel_figures k;
 
-	find_descriptor(t, &d);
-	snapshot_take(t, &d, &s);
+	look_at_heap(t, false, &s);
 	kernel_figures(t, &k);
 	if (format == STAT_JSON) {
 		stat_json(t, &s, &k);

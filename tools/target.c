@@ -2,9 +2,9 @@
  * target.c: a running process through /proc and process_vm_readv; see target.h.
  */
 #include "target.h"
-#include "core.h"
 
 #include <errno.h>
+#include <dirent.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
@@ -17,64 +17,53 @@
 #include <unistd.h>
 
 #define SPANS_AT_ONCE 512U /* below the kernel's IOV_MAX */
-
-void (*fail_first)(void);
+#define DELETED " (deleted)"
 
 void
-fail(enum status status, const char *format, ...)
+target_trouble(struct target *t, enum status status, const char *format, ...)
 {
 	va_list args;
 
-	if (fail_first != NULL)
-		fail_first();
-	fflush(stdout);
-	fputs("phkmalloc: ", stderr);
+	if (t->status != STATUS_OK)
+		return;
+	t->status = status;
 	va_start(args, format);
-	vfprintf(stderr, format, args);
+	vsnprintf(t->why, sizeof(t->why), format, args);
 	va_end(args);
-	fputc('\n', stderr);
-	exit((int)status);
 }
 
-void *
-xcalloc(size_t n, size_t size)
+void
+target_require(const struct target *t)
 {
-	void *p = calloc(n == 0 ? 1 : n, size);
-
-	if (p == NULL)
-		fail(STATUS_OTHER, "out of memory");
-	return p;
+	if (t->status != STATUS_OK)
+		fail(t->status, "%s", t->why);
 }
 
-void *
-xgrow(void *old, size_t n, size_t size)
+/* Distributions forbid what process_vm_readv needs to all but parents by this. */
+static bool
+yama_forbids(void)
 {
-	void *p = reallocarray(old, n, size);
+	char value = '0';
+	FILE *f = fopen("/proc/sys/kernel/yama/ptrace_scope", "re");
 
-	if (p == NULL)
-		fail(STATUS_OTHER, "out of memory");
-	return p;
+	if (f == NULL)
+		return false;
+	value = (char)fgetc(f);
+	fclose(f);
+	return value >= '1' && geteuid() != 0;
 }
 
-char *
-xstrdup(const char *s)
-{
-	char *p = strdup(s);
-
-	if (p == NULL)
-		fail(STATUS_OTHER, "out of memory");
-	return p;
-}
-
-static _Noreturn void
-fail_open(pid_t pid, int error)
+static void
+trouble_open(struct target *t, int error)
 {
 	if (error == ENOENT || error == ESRCH)
-		fail(STATUS_NO_PROCESS, "no such process: %d", pid);
-	if (error == EACCES || error == EPERM)
-		fail(STATUS_NOT_PERMITTED,
-		    "not permitted to read process %d: only its user or root may", pid);
-	fail(STATUS_OTHER, "process %d: %s", pid, strerror(error));
+		target_trouble(t, STATUS_NO_PROCESS, "no such process: %d", t->pid);
+	else if (error == EACCES || error == EPERM)
+		target_trouble(t, STATUS_NOT_PERMITTED,
+		    "not permitted to read process %d: only its user or root may%s", t->pid,
+		    yama_forbids() ? ", and with kernel.yama.ptrace_scope as it is here only root" : "");
+	else
+		target_trouble(t, STATUS_OTHER, "process %d: %s", t->pid, strerror(error));
 }
 
 static void
@@ -98,24 +87,56 @@ add_mapping(struct target *t, const char *line)
 	m->path[strcspn(m->path, "\n")] = '\0';
 }
 
-static void
+static FILE *
+open_proc(pid_t pid, pid_t tid, const char *name)
+{
+	char path[80];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/%s", pid, tid, name);
+	return fopen(path, "re");
+}
+
+/* An ended thread has none, even where the process goes on. */
+static bool
 read_mappings(struct target *t)
 {
-	char path[64];
 	char *line = NULL;
 	size_t size = 0;
-	FILE *f;
+	FILE *f = open_proc(t->pid, t->tid, "maps");
+	int error = errno;
 
-	snprintf(path, sizeof(path), "/proc/%d/maps", t->pid);
-	f = fopen(path, "re");
-	if (f == NULL)
-		fail_open(t->pid, errno);
-	while (getline(&line, &size, f) > 0)
-		add_mapping(t, line);
-	if (ferror(f))
-		fail_open(t->pid, errno);
-	free(line);
-	fclose(f);
+	if (f != NULL) {
+		errno = 0;
+		while (getline(&line, &size, f) > 0)
+			add_mapping(t, line);
+		error = ferror(f) ? errno : 0;
+		free(line);
+		fclose(f);
+	}
+	if (error != 0)
+		trouble_open(t, error);
+	return t->map_count > 0;
+}
+
+static void
+read_mappings_of_any_thread(struct target *t)
+{
+	char path[64];
+	struct dirent *e;
+	DIR *d;
+
+	if (read_mappings(t) || t->status != STATUS_OK)
+		return;
+	snprintf(path, sizeof(path), "/proc/%d/task", t->pid);
+	d = opendir(path);
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		t->tid = (pid_t)strtol(e->d_name, NULL, 10);
+		if (t->tid > 0 && t->tid != t->pid && read_mappings(t))
+			break;
+		t->tid = t->pid;
+	}
+	if (d != NULL)
+		closedir(d);
 }
 
 static void
@@ -124,109 +145,87 @@ read_program(struct target *t)
 	char path[64], exe[PATH_MAX];
 	ssize_t n;
 	const char *name = exe;
+	FILE *f;
 
 	snprintf(path, sizeof(path), "/proc/%d/exe", t->pid);
 	n = readlink(path, exe, sizeof(exe) - 1);
 	exe[n > 0 ? n : 0] = '\0';
+	n = (ssize_t)strlen(exe) - (ssize_t)strlen(DELETED);
+	if (n > 0 && strcmp(exe + n, DELETED) == 0)
+		exe[n] = '\0';
 	if (strrchr(exe, '/') != NULL)
 		name = strrchr(exe, '/') + 1;
-	snprintf(t->program, sizeof(t->program), "%.*s", (int)strcspn(name, " "), name);
-}
-
-void
-target_open_pid(struct target *t, const char *text)
-{
-	char *end;
-	long pid;
-
-	errno = 0;
-	pid = strtol(text, &end, 10);
-	if (end == text || *end != '\0' || pid <= 0 || errno != 0 || pid > INT_MAX)
-		fail(STATUS_USAGE, "not a process number: %s", text);
-	memset(t, 0, sizeof(*t));
-	t->pid = (pid_t)pid;
-	/* Held open, so that a later process of the same number is not taken for this one. */
-	t->fd = (int)syscall(SYS_pidfd_open, t->pid, 0);
-	if (t->fd < 0 && (errno == ESRCH || errno == EINVAL))
-		fail_open(t->pid, ESRCH);
-	if (gethostname(t->host, sizeof(t->host) - 1) != 0)
-		t->host[0] = '\0';
-	read_mappings(t);
-	read_program(t);
-	if (t->map_count == 0)
-		target_still_there(t);
-}
-
-void
-target_close(struct target *t)
-{
-	for (size_t i = 0; i < t->map_count; i++)
-		free(t->maps[i].path);
-	free(t->maps);
-	free(t->segments);
-	if (t->fd >= 0)
-		close(t->fd);
-}
-
-/* The kernel takes a process's memory before it says that the process ended: flag PF_EXITING. */
-static bool
-is_ending(pid_t pid)
-{
-	char path[64], line[512];
-	unsigned flags = 0;
-	char *p = NULL;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "re");
+	snprintf(t->program, sizeof(t->program), "%.*s", (int)sizeof(t->program) - 1, name);
+	f = t->program[0] == '\0' ? open_proc(t->pid, t->tid, "comm") : NULL;
 	if (f == NULL)
-		return true;
+		return;
+	if (fgets(t->program, sizeof(t->program), f) != NULL)
+		t->program[strcspn(t->program, "\n")] = '\0';
+	fclose(f);
+}
+
+struct thread_stat {
+	unsigned flags;
+	unsigned long long start; /* ticks since the machine started */
+};
+
+static bool
+read_stat(const struct target *t, struct thread_stat *s)
+{
+	char line[1024];
+	char *p = NULL;
+	FILE *f = open_proc(t->pid, t->tid, "stat");
+
+	if (f == NULL)
+		return false;
 	/* The name, in brackets, can hold anything. */
 	if (fgets(line, sizeof(line), f) != NULL)
 		p = strrchr(line, ')');
 	fclose(f);
-	return p == NULL || (sscanf(p, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 &&
-	    (flags & 4) != 0);
+	return p != NULL &&
+	    sscanf(p, ") %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "
+		"%llu", &s->flags, &s->start) == 2;
 }
 
-void
-target_still_there(struct target *t)
+static void
+read_start_time(struct target *t)
 {
-	struct pollfd p = { .fd = t->fd, .events = POLLIN };
+	char line[256];
+	unsigned long long boot = 0;
+	struct thread_stat s;
+	FILE *f = fopen("/proc/stat", "re");
 
-	if (t->core != NULL)
+	if (f == NULL)
 		return;
-	if ((t->fd >= 0 && poll(&p, 1, 0) == 1) || is_ending(t->pid))
-		fail(STATUS_GONE, "process %d ended while it was read", t->pid);
+	while (fgets(line, sizeof(line), f) != NULL && sscanf(line, "btime %llu", &boot) != 1)
+		;
+	fclose(f);
+	if (boot != 0 && read_stat(t, &s))
+		t->start_time = (double)boot + (double)s.start / (double)sysconf(_SC_CLK_TCK);
 }
 
 /* Bytes read, which end at the first address that is not there. */
 static size_t
 read_some(struct target *t, const struct iovec *to, const struct iovec *from, size_t n)
 {
-	ssize_t got = process_vm_readv(t->pid, to, n, from, n, 0);
+	ssize_t got = process_vm_readv(t->tid, to, n, from, n, 0);
 
 	if (got >= 0)
 		return (size_t)got;
-	if (errno == EPERM)
-		fail_open(t->pid, EPERM);
 	if (errno == ESRCH)
-		fail(STATUS_GONE, "process %d ended while it was read", t->pid);
-	if (errno != EFAULT)
-		fail(STATUS_OTHER, "process %d: %s", t->pid, strerror(errno));
+		target_trouble(t, STATUS_GONE, "process %d ended while it was read", t->pid);
+	else if (errno != EFAULT)
+		trouble_open(t, errno);
 	return 0;
 }
 
-void
-target_read_spans(struct target *t, struct span *spans, size_t n)
+static void
+process_read_spans(struct target *t, struct span *spans, size_t n)
 {
 	struct iovec to[SPANS_AT_ONCE], from[SPANS_AT_ONCE];
 	size_t at = 0;
 
-	for (size_t i = 0; i < n; i++)
-		spans[i].done = t->core != NULL &&
-		    core_read(t, spans[i].address, spans[i].to, spans[i].nbytes);
-	while (t->core == NULL && at < n) {
+	while (at < n && t->status == STATUS_OK) {
 		size_t count = n - at < SPANS_AT_ONCE ? n - at : SPANS_AT_ONCE;
 		size_t got, end;
 
@@ -246,6 +245,14 @@ target_read_spans(struct target *t, struct span *spans, size_t n)
 	}
 }
 
+void
+target_read_spans(struct target *t, struct span *spans, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		spans[i].done = false;
+	t->read_spans(t, spans, n);
+}
+
 bool
 target_read(struct target *t, uint64_t address, void *to, size_t nbytes)
 {
@@ -253,4 +260,70 @@ target_read(struct target *t, uint64_t address, void *to, size_t nbytes)
 
 	target_read_spans(t, &s, 1);
 	return s.done;
+}
+
+bool
+target_try_pid(struct target *t, pid_t pid)
+{
+	memset(t, 0, sizeof(*t));
+	t->read_spans = process_read_spans;
+	t->pid = t->tid = pid;
+	/* Held open, so that a later process of the same number is not taken for this one. */
+	t->fd = (int)syscall(SYS_pidfd_open, t->pid, 0);
+	if (t->fd < 0 && (errno == ESRCH || errno == EINVAL)) {
+		trouble_open(t, ESRCH);
+		return false;
+	}
+	if (gethostname(t->host, sizeof(t->host) - 1) != 0)
+		t->host[0] = '\0';
+	read_mappings_of_any_thread(t);
+	read_program(t);
+	read_start_time(t);
+	return t->status == STATUS_OK && (t->map_count > 0 || target_is_there(t));
+}
+
+void
+target_open_pid(struct target *t, const char *text)
+{
+	char *end;
+	long pid;
+
+	errno = 0;
+	pid = strtol(text, &end, 10);
+	if (end == text || *end != '\0' || pid <= 0 || errno != 0 || pid > INT_MAX)
+		fail(STATUS_USAGE, "not a process number: %s", text);
+	(void)target_try_pid(t, (pid_t)pid);
+	target_require(t);
+}
+
+void
+target_close(struct target *t)
+{
+	for (size_t i = 0; i < t->map_count; i++)
+		free(t->maps[i].path);
+	free(t->maps);
+	free(t->segments);
+	if (t->fd >= 0)
+		close(t->fd);
+}
+
+/* The kernel takes a process's memory before it says that the process ended: flag PF_EXITING. */
+static bool
+is_ending(const struct target *t)
+{
+	struct thread_stat s;
+
+	return !read_stat(t, &s) || (s.flags & 4) != 0;
+}
+
+bool
+target_is_there(struct target *t)
+{
+	struct pollfd p = { .fd = t->fd, .events = POLLIN };
+
+	if (t->pid == 0 || t->core != NULL)
+		return t->status == STATUS_OK;
+	if ((t->fd >= 0 && poll(&p, 1, 0) == 1) || is_ending(t))
+		target_trouble(t, STATUS_GONE, "process %d ended while it was read", t->pid);
+	return t->status == STATUS_OK;
 }

@@ -46,9 +46,24 @@ $(B)/tools/heap-static: tools/test/heap.c $(A)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -fsanitize=%,$(BASE_CFLAGS)) -D_GNU_SOURCE -pthread -static -s -o $@ $< $(A)
 
-check-tools: $(B)/phkmalloc $(B)/tools/heap $(B)/tools/heap-static $(SO)
-	TOOL=$(abspath $(B)/phkmalloc) HEAP=$(abspath $(B)/tools/heap) \
-		HEAP_STATIC=$(abspath $(B)/tools/heap-static) test/run.py --preload $(SO) \
-		--limit 300 tools/test/command.py
+# What reads processes, with memory that is made up; with sanitizers, so not with the library.
+TOOLS_READER := $(addprefix tools/,base.c target.c find.c snapshot.c entries.c)
+$(B)/tools/hostile: tools/test/hostile.c $(TOOLS_READER) $(wildcard tools/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fsanitize=%,$(BASE_CFLAGS)) -D_GNU_SOURCE -Itest \
+		-fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
+
+CHECK_MORE += check-tools
+ifeq ($(TOOLS_MISSING),)
+TOOLS_TESTS := $(sort $(wildcard tools/test/*.py))
+check-tools: $(B)/phkmalloc $(B)/tools/heap $(B)/tools/heap-static $(B)/tools/hostile $(SO)
+	@TOOL=$(abspath $(B)/phkmalloc) HEAP=$(abspath $(B)/tools/heap) \
+		HEAP_STATIC=$(abspath $(B)/tools/heap-static) SO=$(abspath $(SO)) test/run.py \
+		--limit 300 $(B)/tools/hostile $(TOOLS_TESTS)
+else
+check-tools:
+	@echo "check-tools: $(TOOLS_WANT)"
+	@echo "0 passed, 0 failed, 1 skipped"
+endif
 
 .PHONY: check-tools

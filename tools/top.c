@@ -150,8 +150,8 @@ static void
 look(struct view *v, struct target *t, const struct phkmalloc_descriptor *d)
 {
 	v->before = v->now;
-	snapshot_take(t, d, &v->now);
-	snapshot_free(&v->now); /* only sums are shown */
+	(void)snapshot_take(t, d, false, NULL, &v->now);
+	target_require(t);
 	if (v->first.time == 0)
 		v->first = v->before = v->now;
 }
@@ -172,7 +172,8 @@ command_top(int argc, char **argv)
 	if (argc - optind != 1)
 		usage("top");
 	target_open_pid(&t, argv[optind]);
-	find_descriptor(&t, &d);
+	(void)find_descriptor(&t, &d);
+	target_require(&t);
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
 		fail(STATUS_USAGE, "top needs a terminal; stat prints the same figures once");
 	look(&v, &t, &d);

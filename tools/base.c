@@ -1,0 +1,57 @@
+/*
+ * base.c: see base.h.
+ */
+#include "base.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void (*fail_first)(void);
+
+void
+fail(enum status status, const char *format, ...)
+{
+	va_list args;
+
+	if (fail_first != NULL)
+		fail_first();
+	fflush(stdout);
+	fputs("phkmalloc: ", stderr);
+	va_start(args, format);
+	vfprintf(stderr, format, args);
+	va_end(args);
+	fputc('\n', stderr);
+	exit((int)status);
+}
+
+void *
+xcalloc(size_t n, size_t size)
+{
+	void *p = calloc(n == 0 ? 1 : n, size);
+
+	if (p == NULL)
+		fail(STATUS_OTHER, "out of memory");
+	return p;
+}
+
+void *
+xgrow(void *old, size_t n, size_t size)
+{
+	void *p = reallocarray(old, n, size);
+
+	if (p == NULL)
+		fail(STATUS_OTHER, "out of memory");
+	return p;
+}
+
+char *
+xstrdup(const char *s)
+{
+	char *p = strdup(s);
+
+	if (p == NULL)
+		fail(STATUS_OTHER, "out of memory");
+	return p;
+}
