@@ -12,7 +12,9 @@ CLASSIC_CFLAGS := -std=gnu17 $(or $(CFLAGS),-O2 -g) $(CLASSIC_WARNINGS) -D_GNU_S
 CLASSIC_TEST_CFLAGS := $(CLASSIC_CFLAGS) -fno-builtin
 CLASSIC_TESTS := $(CLASSIC:%=$(B)/classic/api-%) $(CLASSIC:%=$(B)/classic/test-%) \
 	$(B)/classic/differ
-CLASSIC_SCRIPTS := classic/test/waste.py classic/test/programs.py
+CLASSIC_SCRIPTS := classic/test/waste.py classic/test/programs.py classic/test/shared.py
+# Programs of the main library's tests that shared.py runs.
+CLASSIC_SHARED := $(addprefix $(B)/test/,api/standard api/aligned stress/threads)
 CLASSIC_HEADERS := $(wildcard classic/*.h classic/test/*.h)
 
 .PHONY: classic check-classic classic-tests
@@ -40,7 +42,7 @@ $(B)/classic/waste: classic/waste.c
 	@mkdir -p $(@D)
 	$(CC) $(CLASSIC_CFLAGS) -o $@ $< -ldl
 
-classic-tests: classic $(CLASSIC_TESTS)
+classic-tests: classic $(CLASSIC_TESTS) $(CLASSIC_SHARED)
 
 check-classic: classic-tests $(SO)
 	@if [ -x test/run.py ]; then \
