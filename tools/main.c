@@ -14,11 +14,17 @@ static const struct command commands[] = {
 	    "installed with it. Ends as the program does: 126 and 127 when it cannot be started.\n\n"
 	    "  -o LETTERS   MALLOC_OPTIONS for it; malloc.conf(5) lists them\n"
 	    "  --summary    at exit: memory and page faults, and what the heap was asked for\n" },
-	{ "stat", command_stat, "stat [--json | --openmetrics] PID", "a heap in figures",
+	{ "stat", command_stat,
+	    "stat [--json | --openmetrics] [-o FILE] [--every SECONDS] PID ... | --all",
+	    "a heap in figures",
 	    "Prints totals and a row for each size class of a running process, read from outside:\n"
 	    "nothing has to be enabled before, and the process is not stopped.\n\n"
-	    "  --json          for programs\n"
-	    "  --openmetrics   for Prometheus, as its node exporter's textfile collector reads it\n" },
+	    "  --json            for programs\n"
+	    "  --openmetrics     for Prometheus, as its node exporter's textfile collector reads it\n"
+	    "  --all             every process on the library that may be read; as text, a line each\n"
+	    "  -o FILE           into a file, which is replaced when it is complete; counters of\n"
+	    "                    metrics never fall behind those of the file before\n"
+	    "  --every SECONDS   again and again\n" },
 	{ "map", command_map, "map -o FILE.svg|FILE.png|FILE.html PID", "a heap as a picture",
 	    "Draws each page of a running process's heap in the order of addresses: the hue is the\n"
 	    "size class, the lightness how much of the page is in use. The HTML page needs nothing\n"

@@ -3,8 +3,8 @@
  * its name when it is complete.
  */
 #include "map.h"
+#include "output.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <math.h>
 #include <stdlib.h>
@@ -81,27 +81,17 @@ void
 map_write(struct target *t, const char *path)
 {
 	struct snapshot s;
-	char *part = xcalloc(strlen(path) + 32, 1);
-	FILE *f;
+	struct output o;
 
 	look_at_heap(t, true, &s);
-	sprintf(part, "%s.%d.part", path, getpid());
-	f = fopen(part, "wxe");
-	if (f == NULL)
-		fail(STATUS_FILE, "%s: %s", path, strerror(errno));
+	output_begin(&o, path);
 	if (strcmp(suffix(path), ".html") == 0)
-		map_html(f, t, &s);
+		map_html(o.f, t, &s);
 	else if (strcmp(suffix(path), ".png") == 0)
-		map_png(f, t, &s);
+		map_png(o.f, t, &s);
 	else
-		map_svg(f, t, &s);
-	if (ferror(f) || fclose(f) != 0 || rename(part, path) != 0) {
-		int error = errno;
-
-		unlink(part);
-		fail(STATUS_FILE, "%s: %s", path, strerror(error));
-	}
-	free(part);
+		map_svg(o.f, t, &s);
+	output_end(&o);
 	snapshot_free(&s);
 }
 

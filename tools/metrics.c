@@ -1,9 +1,12 @@
 /*
- * metrics.c: a heap's figures as JSON and as metrics for Prometheus; see stat.h.
+ * metrics.c: heaps' figures as JSON and as metrics for Prometheus; see stat.h.
  */
 #include "stat.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
 
 struct field {
 	const char *name;
@@ -11,60 +14,64 @@ struct field {
 };
 
 static void
-json_object(const char *name, const struct field *fields, size_t n)
+json_object(FILE *f, const char *name, const struct field *fields, size_t n)
 {
-	printf("  \"%s\": {", name);
+	fprintf(f, "  \"%s\": {", name);
 	for (size_t i = 0; i < n; i++)
-		printf("%s\"%s\": %" PRIu64, i == 0 ? "" : ", ", fields[i].name, fields[i].value);
-	printf("},\n");
+		fprintf(f, "%s\"%s\": %" PRIu64, i == 0 ? "" : ", ", fields[i].name, fields[i].value);
+	fprintf(f, "},\n");
 }
 
 #define JSON(name, ...) \
-	json_object(name, (const struct field[]){ __VA_ARGS__ }, \
+	json_object(f, name, (const struct field[]){ __VA_ARGS__ }, \
 	    sizeof((const struct field[]){ __VA_ARGS__ }) / sizeof(struct field))
 
 static void
-json_classes(const struct snapshot *s)
+json_classes(FILE *f, const struct snapshot *s)
 {
 	const char *comma = "";
 
-	printf("  \"classes\": [");
+	fprintf(f, "  \"classes\": [");
 	for (uint32_t c = 0; c < s->class_count; c++) {
-		const struct class_figures *f = &s->classes[c];
+		const struct class_figures *g = &s->classes[c];
 
-		if (!class_is_used(f))
+		if (!class_is_used(g))
 			continue;
-		printf("%s\n    {\"size\": %u, \"live\": %" PRIu64 ", \"pages\": %" PRIu64
+		fprintf(f, "%s\n    {\"size\": %u, \"live\": %" PRIu64 ", \"pages\": %" PRIu64
 		    ", \"chunks_per_page\": %u, \"empty_os_pages\": %" PRIu64
-		    ", \"allocations\": %" PRIu64 ", \"frees\": %" PRIu64 "}", comma, f->size,
-		    f->live, f->npages, f->nchunks, f->hollow, f->nfreed + f->live, f->nfreed);
+		    ", \"allocations\": %" PRIu64 ", \"frees\": %" PRIu64 "}", comma, g->size,
+		    g->live, g->npages, g->nchunks, g->hollow, g->nfreed + g->live, g->nfreed);
 		comma = ",";
 	}
-	printf("\n  ]\n}\n");
+	fprintf(f, "\n  ]\n}");
 }
 
 static void
-json_string(const char *name, const char *value)
+json_string(FILE *f, const char *name, const char *value)
 {
-	printf("  \"%s\": ", name);
-	put_quoted(stdout, value);
-	printf(",\n");
+	fprintf(f, "  \"%s\": ", name);
+	put_quoted(f, value);
+	fprintf(f, ",\n");
 }
 
 void
-stat_json(const struct target *t, const struct snapshot *s, const struct kernel_figures *k)
+stat_json(FILE *f, const struct look *l)
 {
-	printf("{\n  \"time\": %.3f,\n", s->time);
-	json_string("host", t->host);
-	printf("  \"pid\": %d,\n", t->pid);
-	json_string("program", t->program);
-	json_string("version", s->library);
-	json_string("options", s->options);
+	const struct target *t = &l->t;
+	const struct snapshot *s = &l->s;
+	const struct kernel_figures *k = &l->k;
+
+	fprintf(f, "{\n  \"time\": %.3f,\n", s->time);
+	json_string(f, "host", t->host);
+	fprintf(f, "  \"pid\": %d,\n  \"start_time\": %.2f,\n", t->pid, t->start_time);
+	json_string(f, "program", t->program);
+	json_string(f, "version", s->library);
+	json_string(f, "options", s->options);
 	JSON("kernel", { "rss_bytes", k->rss }, { "rss_max_bytes", k->rss_max });
 	JSON("heap", { "page_bytes", s->page_nbytes }, { "arenas", s->arenas },
 	    { "pages", s->npages }, { "live_bytes", s->live_nbytes },
 	    { "unsettled_pages", s->unsettled_npages }, { "guard_pages", s->guard_npages },
-	    { "purged_pages", s->npurged });
+	    { "purged_pages", s->npurged }, { "contradictions", s->damage });
 	JSON("chunks", { "live", s->chunk_live }, { "live_bytes", s->live_nbytes - s->large_nbytes },
 	    { "pages", s->chunk_npages }, { "empty_os_pages", s->hollow });
 	JSON("large", { "live", s->large_count }, { "live_bytes", s->large_nbytes },
@@ -75,115 +82,265 @@ stat_json(const struct target *t, const struct snapshot *s, const struct kernel_
 	JSON("owners", { "live", s->owners_live }, { "parked", s->owners_parked },
 	    { "other", s->owners_other });
 	JSON("operations", { "allocations", s->nmalloc }, { "frees", s->nfree });
-	json_classes(s);
+	json_classes(f, s);
+}
+
+/* --- metrics --------------------------------------------------------------------------------- */
+
+/*
+ * What a file had before. A counter that is read from outside can be behind by what happened
+ * during the look, so the next one could be lower, and Prometheus would take that for a restart.
+ */
+struct former {
+	char *text;
+	char **lines; /* sorted; the value stands behind a '\\0' where the blank was */
+	size_t count;
+};
+
+static int
+by_key(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void
+read_former(struct former *o, const char *path)
+{
+	FILE *f = path == NULL ? NULL : fopen(path, "re");
+	size_t size = 0;
+	char *line, *end, *blank;
+
+	*o = (struct former){ 0 };
+	if (f == NULL)
+		return;
+	if (getdelim(&o->text, &size, '\0', f) < 0) {
+		free(o->text);
+		o->text = NULL;
+	}
+	fclose(f);
+	for (line = o->text; line != NULL && (end = strchr(line, '\n')) != NULL; line = end + 1) {
+		*end = '\0';
+		blank = strrchr(line, ' ');
+		if (line[0] == '#' || blank == NULL)
+			continue;
+		*blank = '\0';
+		if ((o->count & (o->count - 1)) == 0)
+			o->lines = xgrow(o->lines, o->count == 0 ? 1 : o->count * 2,
+			    sizeof(*o->lines));
+		o->lines[o->count++] = line;
+	}
+	if (o->count > 0)
+		qsort(o->lines, o->count, sizeof(*o->lines), by_key);
+}
+
+/* The value of a line, or NULL. */
+static const char *
+find_former(const struct former *o, const char *key)
+{
+	char **found = o->count == 0 ? NULL :
+	    bsearch(&key, o->lines, o->count, sizeof(*o->lines), by_key);
+
+	return found == NULL ? NULL : *found + strlen(*found) + 1;
 }
 
 struct metrics {
-	const struct target *t;
-	const struct snapshot *s;
+	FILE *f;
+	const struct look *looks;
+	size_t count;
+	struct former former;
+	bool *same; /* the process is the one of the former file */
 };
+
+/* phkmalloc_NAME{labels}, to be freed. */
+static char *
+metric_key(const struct look *l, const char *name, const char *label, const char *value)
+{
+	char *key = NULL;
+	size_t size;
+	FILE *f = open_memstream(&key, &size);
+
+	if (f == NULL)
+		fail(STATUS_OTHER, "out of memory");
+	fprintf(f, "phkmalloc_%s{host=", name);
+	put_quoted(f, l->t.host);
+	fprintf(f, ",pid=\"%d\",program=", l->t.pid);
+	put_quoted(f, l->t.program);
+	fprintf(f, ",version=");
+	put_quoted(f, l->s.library);
+	if (label != NULL)
+		fprintf(f, ",%s=\"%s\"", label, value);
+	fputc('}', f);
+	if (fclose(f) != 0)
+		fail(STATUS_OTHER, "out of memory");
+	return key;
+}
+
+static bool
+is_counter(const char *name)
+{
+	size_t n = strlen(name);
+
+	return n > 6 && strcmp(name + n - 6, "_total") == 0;
+}
+
+static void
+metric_line(const struct metrics *m, size_t i, const char *name, const char *label,
+    const char *value, uint64_t n)
+{
+	char *key = metric_key(&m->looks[i], name, label, value);
+
+	if (m->same[i] && is_counter(name)) {
+		const char *former = find_former(&m->former, key);
+		uint64_t before = former == NULL ? 0 : strtoull(former, NULL, 10);
+
+		if (before > n)
+			n = before;
+	}
+	fprintf(m->f, "%s %" PRIu64 "\n", key, n);
+	free(key);
+}
 
 /* A counter's name ends with _total here too: so the text format of Prometheus has it. */
 static void
-metric_head(const char *name, const char *type, const char *help)
+metric_head(const struct metrics *m, const char *name, const char *help)
 {
-	printf("# HELP phkmalloc_%s %s\n# TYPE phkmalloc_%s %s\n", name, help, name, type);
+	fprintf(m->f, "# HELP phkmalloc_%s %s\n# TYPE phkmalloc_%s %s\n", name, help, name,
+	    is_counter(name) ? "counter" : "gauge");
 }
+
+/* Figures of the whole heap, each the number of something or of pages. */
+struct family {
+	const char *name;
+	const char *help;
+	uint64_t (*value)(const struct look *l);
+};
+
+#define VALUE(name, expression) \
+	static uint64_t value_##name(const struct look *l) { return expression; }
+VALUE(page_size, l->s.page_nbytes)
+VALUE(heap, l->s.npages * l->s.page_nbytes)
+VALUE(free_runs, l->s.free_runs)
+VALUE(free, l->s.free_npages * l->s.page_nbytes)
+VALUE(free_longest, l->s.free_longest * l->s.page_nbytes)
+VALUE(free_dirty, l->s.free_ndirty * l->s.page_nbytes)
+VALUE(unsettled, l->s.unsettled_npages * l->s.page_nbytes)
+VALUE(purged, l->s.npurged)
+VALUE(contradictions, l->s.damage)
+VALUE(resident, l->k.rss)
+VALUE(resident_max, l->k.rss_max)
+
+static const struct family families[] = {
+	{ "page_size_bytes", "Bytes of an allocator page.", value_page_size },
+	{ "heap_bytes", "Addresses that the heap uses.", value_heap },
+	{ "free_runs", "Runs of free pages.", value_free_runs },
+	{ "free_bytes", "Bytes of free pages.", value_free },
+	{ "free_longest_bytes", "The longest run of free pages.", value_free_longest },
+	{ "free_dirty_bytes", "Free pages not yet given back to the kernel.", value_free_dirty },
+	{ "unsettled_bytes", "Pages that changed while they were read.", value_unsettled },
+	{ "purged_pages_total", "Pages given back to the kernel.", value_purged },
+	{ "contradictions", "Places where the bookkeeping contradicts itself.", value_contradictions },
+	{ "resident_bytes", "Resident set of the process.", value_resident },
+	{ "resident_max_bytes", "The most that the resident set ever was.", value_resident_max },
+};
+
+/* Figures of each size class, and of large allocations. */
+struct class_family {
+	const char *name;
+	const char *help;
+	uint64_t (*value)(const struct class_figures *c);
+	uint64_t (*large)(const struct look *l);
+};
+
+#define CLASS_VALUE(name, expression, large_expression) \
+	static uint64_t class_##name(const struct class_figures *c) { return expression; } \
+	static uint64_t large_##name(const struct look *l) { (void)l; return large_expression; }
+CLASS_VALUE(live, c->live, l->s.large_count)
+CLASS_VALUE(bytes, c->live * c->size, l->s.large_nbytes)
+CLASS_VALUE(pages, c->npages, l->s.large_npages)
+CLASS_VALUE(hollow, c->hollow, 0)
+CLASS_VALUE(allocations, c->nfreed + c->live, l->s.large_nmalloc)
+CLASS_VALUE(frees, c->nfreed, l->s.large_nfree)
+
+static const struct class_family class_families[] = {
+	{ "live", "Allocations in use, by size class.", class_live, large_live },
+	{ "live_bytes", "Bytes in use, by size class.", class_bytes, large_bytes },
+	{ "pages", "Allocator pages, by size class.", class_pages, large_pages },
+	{ "empty_os_pages", "OS pages among those of chunks that hold no chunk in use, by size class.",
+	    class_hollow, large_hollow },
+	{ "allocations_total", "Allocations so far, by size class.", class_allocations,
+	    large_allocations },
+	{ "frees_total", "Frees so far, by size class.", class_frees, large_frees },
+};
+
+#define COUNT_OF(x) (sizeof(x) / sizeof((x)[0]))
 
 static void
-metric_line(const struct metrics *m, const char *name, const char *label, const char *value,
-    uint64_t n)
-{
-	printf("phkmalloc_%s{host=", name);
-	put_quoted(stdout, m->t->host);
-	printf(",pid=\"%d\",program=", m->t->pid);
-	put_quoted(stdout, m->t->program);
-	printf(",version=");
-	put_quoted(stdout, m->s->library);
-	if (label != NULL)
-		printf(",%s=\"%s\"", label, value);
-	printf("} %" PRIu64 "\n", n);
-}
-
-static void
-metric(const struct metrics *m, const char *name, const char *type, const char *help, uint64_t n)
-{
-	metric_head(name, type, help);
-	metric_line(m, name, NULL, NULL, n);
-}
-
-enum of { OF_LIVE, OF_BYTES, OF_PAGES, OF_HOLLOW, OF_ALLOCATIONS, OF_FREES };
-
-static uint64_t
-value_of(const struct class_figures *f, enum of of)
-{
-	switch (of) {
-	case OF_LIVE:
-		return f->live;
-	case OF_BYTES:
-		return f->live * f->size;
-	case OF_PAGES:
-		return f->npages;
-	case OF_HOLLOW:
-		return f->hollow;
-	case OF_ALLOCATIONS:
-		return f->nfreed + f->live;
-	case OF_FREES:
-		break;
-	}
-	return f->nfreed;
-}
-
-/* A line for each size class, and one for large allocations. */
-static void
-metric_classes(const struct metrics *m, const char *name, const char *type, const char *help,
-    enum of of, uint64_t large)
+metric_classes(const struct metrics *m, const struct class_family *family)
 {
 	char size[16];
 
-	metric_head(name, type, help);
-	for (uint32_t c = 0; c < m->s->class_count; c++) {
-		if (!class_is_used(&m->s->classes[c]))
-			continue;
-		snprintf(size, sizeof(size), "%u", m->s->classes[c].size);
-		metric_line(m, name, "size", size, value_of(&m->s->classes[c], of));
+	metric_head(m, family->name, family->help);
+	for (size_t i = 0; i < m->count; i++) {
+		const struct snapshot *s = &m->looks[i].s;
+
+		for (uint32_t c = 0; c < s->class_count; c++) {
+			if (!class_is_used(&s->classes[c]))
+				continue;
+			snprintf(size, sizeof(size), "%u", s->classes[c].size);
+			metric_line(m, i, family->name, "size", size, family->value(&s->classes[c]));
+		}
+		metric_line(m, i, family->name, "size", "large", family->large(&m->looks[i]));
 	}
-	metric_line(m, name, "size", "large", large);
+}
+
+static void
+metric_owners(const struct metrics *m)
+{
+	metric_head(m, "owners", "Threads with pages of their own, and what ended ones left.");
+	for (size_t i = 0; i < m->count; i++) {
+		metric_line(m, i, "owners", "state", "live", m->looks[i].s.owners_live);
+		metric_line(m, i, "owners", "state", "parked", m->looks[i].s.owners_parked);
+		metric_line(m, i, "owners", "state", "other", m->looks[i].s.owners_other);
+	}
+}
+
+/* Tells too which processes are still those of the former file. */
+static void
+metric_starts(const struct metrics *m)
+{
+	metric_head(m, "start_time_seconds", "When the process started, in seconds since 1970.");
+	for (size_t i = 0; i < m->count; i++) {
+		char *key = metric_key(&m->looks[i], "start_time_seconds", NULL, NULL);
+		char value[32];
+		const char *former = find_former(&m->former, key);
+
+		snprintf(value, sizeof(value), "%.2f", m->looks[i].t.start_time);
+		/* The kernel's idea of when it started can move a little with the clock. */
+		m->same[i] = former != NULL &&
+		    fabs(strtod(former, NULL) - m->looks[i].t.start_time) < 2;
+		fprintf(m->f, "%s %s\n", key, value);
+		free(key);
+	}
 }
 
 void
-stat_metrics(const struct target *t, const struct snapshot *s, const struct kernel_figures *k)
+stat_metrics(FILE *f, const struct look *looks, size_t n, const char *before)
 {
-	const struct metrics m = { t, s };
-	uint64_t page = s->page_nbytes;
+	struct metrics m = { .f = f, .looks = looks, .count = n, .same = xcalloc(n, sizeof(bool)) };
 
-	metric_classes(&m, "live", "gauge", "Allocations in use, by size class.", OF_LIVE,
-	    s->large_count);
-	metric_classes(&m, "live_bytes", "gauge", "Bytes in use, by size class.", OF_BYTES,
-	    s->large_nbytes);
-	metric_classes(&m, "pages", "gauge", "Allocator pages, by size class.", OF_PAGES,
-	    s->large_npages);
-	metric_classes(&m, "empty_os_pages", "gauge",
-	    "OS pages among those of chunks that hold no chunk in use, by size class.", OF_HOLLOW, 0);
-	metric_classes(&m, "allocations_total", "counter", "Allocations so far, by size class.",
-	    OF_ALLOCATIONS, s->large_nmalloc);
-	metric_classes(&m, "frees_total", "counter", "Frees so far, by size class.", OF_FREES,
-	    s->large_nfree);
-	metric(&m, "page_size_bytes", "gauge", "Bytes of an allocator page.", page);
-	metric(&m, "heap_bytes", "gauge", "Addresses that the heap uses.", s->npages * page);
-	metric(&m, "free_runs", "gauge", "Runs of free pages.", s->free_runs);
-	metric(&m, "free_bytes", "gauge", "Bytes of free pages.", s->free_npages * page);
-	metric(&m, "free_longest_bytes", "gauge", "The longest run of free pages.",
-	    s->free_longest * page);
-	metric(&m, "free_dirty_bytes", "gauge", "Free pages not yet given back to the kernel.",
-	    s->free_ndirty * page);
-	metric(&m, "unsettled_bytes", "gauge", "Pages that changed while they were read.",
-	    s->unsettled_npages * page);
-	metric(&m, "purged_pages_total", "counter", "Pages given back to the kernel.", s->npurged);
-	metric_head("owners", "gauge", "Threads with pages of their own, and what ended ones left.");
-	metric_line(&m, "owners", "state", "live", s->owners_live);
-	metric_line(&m, "owners", "state", "parked", s->owners_parked);
-	metric_line(&m, "owners", "state", "other", s->owners_other);
-	if (t->core == NULL)
-		metric(&m, "resident_bytes", "gauge", "Resident set of the process.", k->rss);
+	read_former(&m.former, before);
+	if (n > 0)
+		metric_starts(&m);
+	for (size_t k = 0; k < COUNT_OF(class_families) && n > 0; k++)
+		metric_classes(&m, &class_families[k]);
+	for (size_t k = 0; k < COUNT_OF(families) && n > 0; k++) {
+		metric_head(&m, families[k].name, families[k].help);
+		for (size_t i = 0; i < n; i++)
+			metric_line(&m, i, families[k].name, NULL, NULL, families[k].value(&looks[i]));
+	}
+	if (n > 0)
+		metric_owners(&m);
+	free(m.former.text);
+	free(m.former.lines);
+	free(m.same);
 }

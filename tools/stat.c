@@ -1,128 +1,325 @@
 /*
- * stat.c: `phkmalloc stat`: a heap in figures; see stat.h.
+ * stat.c: `phkmalloc stat`: heaps in figures; see stat.h.
  */
 #include "stat.h"
+#include "find.h"
+#include "output.h"
 
+#include <dirent.h>
 #include <getopt.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <time.h>
 
 static void
-print_head(const struct target *t, const struct snapshot *s, const struct kernel_figures *k)
+print_head(FILE *f, const struct look *l)
 {
-	printf("%s, process %d", t->program, t->pid);
-	if (t->core != NULL)
-		printf(", from %s", t->core);
-	printf(", phkmalloc %s, options %s\n", s->library,
-	    s->options[0] == '\0' ? "default" : s->options);
-	if (k->rss != 0)
-		printf("resident set %s, at most %s\n", show_bytes(k->rss), show_bytes(k->rss_max));
+	fprintf(f, "%s, process %d", l->t.program, l->t.pid);
+	if (l->t.core != NULL)
+		fprintf(f, ", from %s", l->t.core);
+	fprintf(f, ", phkmalloc %s, options %s\n", l->s.library,
+	    l->s.options[0] == '\0' ? "default" : l->s.options);
+	if (l->k.rss != 0)
+		fprintf(f, "resident set %s, at most %s\n", show_bytes(l->k.rss),
+		    show_bytes(l->k.rss_max));
 }
 
 static void
-print_totals(const struct snapshot *s)
+print_totals(FILE *f, const struct snapshot *s)
 {
 	uint64_t page = s->page_nbytes;
 
-	printf("\nin use       %11s  in %s chunks and %s large allocations\n",
+	fprintf(f, "\nin use       %11s  in %s chunks and %s large allocations\n",
 	    show_bytes(s->live_nbytes), show_count(s->chunk_live), show_count(s->large_count));
-	printf("heap         %11s  in %s pages, of which\n", show_bytes(s->npages * page),
+	fprintf(f, "heap         %11s  in %s pages, of which\n", show_bytes(s->npages * page),
 	    show_count(s->npages));
-	printf("  chunks     %11s  %.1f %% occupied; %s OS pages without a chunk in use\n",
+	fprintf(f, "  chunks     %11s  %.1f %% occupied; %s OS pages without a chunk in use\n",
 	    show_bytes(s->chunk_npages * page),
 	    percent(s->live_nbytes - s->large_nbytes, s->chunk_npages * page),
 	    show_count(s->hollow));
-	printf("  large      %11s  %s asked for\n", show_bytes(s->large_npages * page),
+	fprintf(f, "  large      %11s  %s asked for\n", show_bytes(s->large_npages * page),
 	    show_bytes(s->large_nbytes));
-	printf("  free       %11s  in %s runs, the longest %s; %s not yet given back\n",
+	fprintf(f, "  free       %11s  in %s runs, the longest %s; %s not yet given back\n",
 	    show_bytes(s->free_npages * page), show_count(s->free_runs),
 	    show_bytes(s->free_longest * page), show_bytes(s->free_ndirty * page));
 	if (s->guard_npages != 0)
-		printf("  guards     %11s\n", show_bytes(s->guard_npages * page));
+		fprintf(f, "  guards     %11s\n", show_bytes(s->guard_npages * page));
 	if (s->unsettled_npages != 0)
-		printf("  unsettled  %11s  changed while they were read\n",
+		fprintf(f, "  unsettled  %11s  changed while they were read\n",
 		    show_bytes(s->unsettled_npages * page));
-	printf("operations   %11s  allocations, %s frees\n", show_count(s->nmalloc),
+	fprintf(f, "operations   %11s  allocations, %s frees\n", show_count(s->nmalloc),
 	    show_count(s->nfree));
-	printf("owners       %11s  live, %s parked, %s other\n", show_count(s->owners_live),
+	fprintf(f, "owners       %11s  live, %s parked, %s other\n", show_count(s->owners_live),
 	    show_count(s->owners_parked), show_count(s->owners_other));
 }
 
 static void
-print_classes(const struct snapshot *s)
+print_classes(FILE *f, const struct snapshot *s)
 {
 #define ROW "%6s %12s %10s %9s %9s %9s %14s %14s\n"
-	printf("\n" ROW, "size", "in use", "bytes", "pages", "occupied", "empty OS", "allocations",
+	fprintf(f, "\n" ROW, "size", "in use", "bytes", "pages", "occupied", "empty OS", "allocations",
 	    "frees");
 	for (uint32_t c = 0; c < s->class_count; c++) {
-		const struct class_figures *f = &s->classes[c];
+		const struct class_figures *g = &s->classes[c];
 		char size[16], occupied[16] = "";
 
-		if (!class_is_used(f))
+		if (!class_is_used(g))
 			continue;
-		snprintf(size, sizeof(size), "%u", f->size);
-		if (f->npages != 0)
+		snprintf(size, sizeof(size), "%u", g->size);
+		if (g->npages != 0)
 			snprintf(occupied, sizeof(occupied), "%.1f %%",
-			    percent(f->live, f->npages * f->nchunks));
-		printf(ROW, size, show_count(f->live), show_bytes(f->live * f->size),
-		    show_count(f->npages), occupied, show_count(f->hollow),
-		    show_count(f->nfreed + f->live), show_count(f->nfreed));
+			    percent(g->live, g->npages * g->nchunks));
+		fprintf(f, ROW, size, show_count(g->live), show_bytes(g->live * g->size),
+		    show_count(g->npages), occupied, show_count(g->hollow),
+		    show_count(g->nfreed + g->live), show_count(g->nfreed));
 	}
-	printf(ROW, "large", show_count(s->large_count), show_bytes(s->large_nbytes),
+	fprintf(f, ROW, "large", show_count(s->large_count), show_bytes(s->large_nbytes),
 	    show_count(s->large_npages), "", "", show_count(s->large_nmalloc),
 	    show_count(s->large_nfree));
 #undef ROW
 }
 
+static void
+stat_text(FILE *f, const struct look *l)
+{
+	print_head(f, l);
+	print_totals(f, &l->s);
+	print_classes(f, &l->s);
+}
+
+/* A line for each process. */
+static void
+stat_list(FILE *f, const struct look *looks, size_t n)
+{
+#define ROW "%8s  %-24.24s %10s %10s %10s %9s %16s\n"
+	fprintf(f, ROW, "process", "program", "in use", "heap", "resident", "occupied", "allocations");
+	for (size_t i = 0; i < n; i++) {
+		const struct look *l = &looks[i];
+		const struct snapshot *s = &l->s;
+		char pid[16], occupied[16];
+
+		snprintf(pid, sizeof(pid), "%d", l->t.pid);
+		snprintf(occupied, sizeof(occupied), "%.1f %%", percent(s->live_nbytes - s->large_nbytes,
+		    s->chunk_npages * s->page_nbytes));
+		fprintf(f, ROW, pid, l->t.program, show_bytes(s->live_nbytes),
+		    show_bytes(s->npages * s->page_nbytes), show_bytes(l->k.rss), occupied,
+		    show_count(s->nmalloc));
+	}
+#undef ROW
+}
+
+static void
+print_looks(const struct look *looks, size_t n, enum stat_format format, bool list,
+    const char *path)
+{
+	struct output o;
+
+	output_begin(&o, path);
+	if (format == STAT_METRICS)
+		stat_metrics(o.f, looks, n, path);
+	else if (format == STAT_TEXT && list)
+		stat_list(o.f, looks, n);
+	if (format == STAT_JSON && (list || n > 1))
+		fputs("[\n", o.f);
+	for (size_t i = 0; i < n; i++) {
+		if (format == STAT_JSON) {
+			stat_json(o.f, &looks[i]);
+			fputs(i + 1 < n ? ",\n" : "\n", o.f);
+		} else if (format == STAT_TEXT && !list) {
+			fputs(i == 0 ? "" : "\n", o.f);
+			stat_text(o.f, &looks[i]);
+		}
+	}
+	if (format == STAT_JSON && (list || n > 1))
+		fputs("]\n", o.f);
+	output_end(&o);
+}
+
 void
 stat_print(struct target *t, enum stat_format format)
 {
-	struct snapshot s;
-	struct kernel_figures k;
+	struct look l = { .t = *t };
 
-	look_at_heap(t, false, &s);
-	kernel_figures(t, &k);
-	if (format == STAT_JSON) {
-		stat_json(t, &s, &k);
-	} else if (format == STAT_METRICS) {
-		stat_metrics(t, &s, &k);
-	} else {
-		print_head(t, &s, &k);
-		print_totals(&s);
-		print_classes(&s);
+	look_at_heap(&l.t, false, &l.s);
+	kernel_figures(&l.t, &l.k);
+	print_looks(&l, 1, format, false, NULL);
+	snapshot_free(&l.s);
+}
+
+/* --- several processes, and more than once --------------------------------------------------- */
+
+struct request {
+	enum stat_format format;
+	bool all;
+	const char *path;
+	unsigned seconds; /* between two looks; 0 for one only */
+	char **pids;
+	int pid_count;
+	struct look *looks;
+	size_t count;
+};
+
+static bool
+add_look(struct request *r, struct look *l)
+{
+	struct phkmalloc_descriptor d;
+
+	if (l->t.status != STATUS_OK || !find_descriptor(&l->t, &d) ||
+	    !snapshot_take(&l->t, &d, false, NULL, &l->s))
+		return false;
+	kernel_figures(&l->t, &l->k);
+	if ((r->count & (r->count - 1)) == 0)
+		r->looks = xgrow(r->looks, r->count == 0 ? 1 : r->count * 2, sizeof(*l));
+	r->looks[r->count++] = *l;
+	return true;
+}
+
+/* Others than those on the library, or that end meanwhile, are none of our business. */
+static void
+look_at_all(struct request *r)
+{
+	struct dirent *e;
+	DIR *d = opendir("/proc");
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		struct look l = { 0 };
+		long pid = strtol(e->d_name, NULL, 10);
+
+		if (pid > 0 && target_try_pid(&l.t, (pid_t)pid) && add_look(r, &l))
+			continue;
+		if (pid > 0)
+			target_close(&l.t);
 	}
-	snapshot_free(&s);
-	if (fflush(stdout) != 0)
-		fail(STATUS_FILE, "standard output: %m");
+	if (d != NULL)
+		closedir(d);
+}
+
+/* Of one process the command ends with what is wrong; of several it says it and goes on. */
+static enum status
+look_at_each(struct request *r)
+{
+	enum status status = STATUS_OK;
+
+	for (int i = 0; i < r->pid_count; i++) {
+		struct look l = { 0 };
+
+		target_try_text(&l.t, r->pids[i]);
+		if (add_look(r, &l))
+			continue;
+		if (r->pid_count == 1)
+			target_require(&l.t);
+		fprintf(stderr, "phkmalloc: %s\n", l.t.why);
+		status = l.t.status;
+		target_close(&l.t);
+	}
+	return status;
+}
+
+static volatile sig_atomic_t ended;
+
+static void
+end_soon(int number)
+{
+	(void)number;
+	ended = 1;
+}
+
+static enum status
+look_once(struct request *r)
+{
+	enum status status = STATUS_OK;
+
+	if (r->all)
+		look_at_all(r);
+	else
+		status = look_at_each(r);
+	if (r->count > 0 || r->all)
+		print_looks(r->looks, r->count, r->format, r->all, r->path);
+	for (size_t i = 0; i < r->count; i++) {
+		snapshot_free(&r->looks[i].s);
+		target_close(&r->looks[i].t);
+	}
+	free(r->looks);
+	r->looks = NULL;
+	r->count = 0;
+	return status;
+}
+
+static enum status
+look_again(struct request *r)
+{
+	const struct sigaction soon = { .sa_handler = end_soon };
+	struct timespec next;
+	enum status status;
+
+	sigaction(SIGTERM, &soon, NULL);
+	sigaction(SIGINT, &soon, NULL);
+	clock_gettime(CLOCK_MONOTONIC, &next);
+	while ((status = look_once(r)) == STATUS_OK && !ended) {
+		next.tv_sec += r->seconds;
+		while (!ended && clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &next, NULL) != 0)
+			;
+		if (r->format == STAT_TEXT && r->path == NULL && !ended)
+			putchar('\n');
+		if (ended)
+			break;
+	}
+	return status;
+}
+
+static const struct option long_options[] = {
+	{ "json", no_argument, NULL, 'j' },
+	{ "openmetrics", no_argument, NULL, 'm' },
+	{ "all", no_argument, NULL, 'a' },
+	{ "every", required_argument, NULL, 'e' },
+	{ 0 },
+};
+
+static bool
+take_option(struct request *r, int c)
+{
+	char *end;
+
+	if (c == 'j')
+		r->format = STAT_JSON;
+	else if (c == 'm')
+		r->format = STAT_METRICS;
+	else if (c == 'a')
+		r->all = true;
+	else if (c == 'o')
+		r->path = optarg;
+	else if (c != 'e')
+		return false;
+	if (c != 'e')
+		return true;
+	r->seconds = (unsigned)strtoul(optarg, &end, 10);
+	return *end == '\0' && r->seconds > 0 && r->seconds <= 86400;
 }
 
 enum stat_format
 stat_options(int argc, char **argv)
 {
-	static const struct option longs[] = {
-		{ "json", no_argument, NULL, STAT_JSON },
-		{ "openmetrics", no_argument, NULL, STAT_METRICS },
-		{ 0 },
-	};
-	enum stat_format format = STAT_TEXT;
+	struct request r = { .format = STAT_TEXT };
 	int c;
 
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (c == '?')
-			usage("stat");
-		format = (enum stat_format)c;
-	}
-	return format;
+	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+		if ((c != 'j' && c != 'm') || !take_option(&r, c))
+			usage("core");
+	return r.format;
 }
 
 int
 command_stat(int argc, char **argv)
 {
-	enum stat_format format = stat_options(argc, argv);
-	struct target t;
+	struct request r = { .format = STAT_TEXT };
+	int c;
 
-	if (argc - optind != 1)
+	while ((c = getopt_long(argc, argv, "o:", long_options, NULL)) != -1)
+		if (!take_option(&r, c))
+			usage("stat");
+	r.pids = argv + optind;
+	r.pid_count = argc - optind;
+	if ((r.pid_count == 0) != r.all)
 		usage("stat");
-	target_open_pid(&t, argv[optind]);
-	stat_print(&t, format);
-	target_close(&t);
-	return STATUS_OK;
+	return (int)(r.seconds == 0 ? look_once(&r) : look_again(&r));
 }

@@ -1,5 +1,5 @@
 /*
- * stat.h: figures of a heap on standard output, for people, programs and Prometheus.
+ * stat.h: figures of heaps, for people, programs and Prometheus.
  */
 #ifndef TOOLS_STAT_H
 #define TOOLS_STAT_H
@@ -8,12 +8,20 @@
 
 enum stat_format { STAT_TEXT, STAT_JSON, STAT_METRICS };
 
-/* From the command line; leaves optind at what follows the options. */
+/* What stat says of one process or core file. */
+struct look {
+	struct target t;
+	struct snapshot s;
+	struct kernel_figures k;
+};
+
+/* From the command line of core; leaves optind at what follows the options. */
 enum stat_format stat_options(int argc, char **argv);
 /* Reads the heap of an open target and prints it. */
 void stat_print(struct target *t, enum stat_format format);
 
-void stat_json(const struct target *t, const struct snapshot *s, const struct kernel_figures *k);
-void stat_metrics(const struct target *t, const struct snapshot *s, const struct kernel_figures *k);
+void stat_json(FILE *f, const struct look *l);
+/* before is the path of what was written last, whose counters are not gone back behind, or NULL. */
+void stat_metrics(FILE *f, const struct look *looks, size_t n, const char *before);
 
 #endif

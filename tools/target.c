@@ -283,7 +283,7 @@ target_try_pid(struct target *t, pid_t pid)
 }
 
 void
-target_open_pid(struct target *t, const char *text)
+target_try_text(struct target *t, const char *text)
 {
 	char *end;
 	long pid;
@@ -293,6 +293,12 @@ target_open_pid(struct target *t, const char *text)
 	if (end == text || *end != '\0' || pid <= 0 || errno != 0 || pid > INT_MAX)
 		fail(STATUS_USAGE, "not a process number: %s", text);
 	(void)target_try_pid(t, (pid_t)pid);
+}
+
+void
+target_open_pid(struct target *t, const char *text)
+{
+	target_try_text(t, text);
 	target_require(t);
 }
 

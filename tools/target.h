@@ -58,6 +58,8 @@ void target_open_pid(struct target *t, const char *pid);
 void target_open_core(struct target *t, const char *path);
 /* False when it cannot: status and why tell. To be closed in any case. */
 bool target_try_pid(struct target *t, pid_t pid);
+/* The same, with a number as the user wrote it; exits when it is none. */
+void target_try_text(struct target *t, const char *text);
 void target_close(struct target *t);
 
 /* Sets status and why, unless something was wrong before. */

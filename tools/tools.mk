@@ -13,8 +13,8 @@ TOOLS_LDLIBS := $(shell pkg-config --libs $(TOOLS_LIBS)) -lm
 tools: $(B)/phkmalloc
 all: $(B)/phkmalloc
 else
-TOOLS_WANT = the phkmalloc command needs $(TOOLS_MISSING): apt-get install $(shell cat \
-	tools/packages.txt)
+TOOLS_WANT = the phkmalloc command needs $(TOOLS_MISSING): apt-get install pkg-config $(shell \
+	grep 'lib.*-dev' tools/packages.txt)
 tools:
 	@echo "$(TOOLS_WANT)"; false
 all: tools-missing
