@@ -11,7 +11,7 @@
 void (*fail_first)(void);
 
 void
-fail(enum status status, const char *format, ...)
+fail(int status, const char *format, ...)
 {
 	va_list args;
 
@@ -23,7 +23,7 @@ fail(enum status status, const char *format, ...)
 	vfprintf(stderr, format, args);
 	va_end(args);
 	fputc('\n', stderr);
-	exit((int)status);
+	exit(status);
 }
 
 void *

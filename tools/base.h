@@ -22,7 +22,7 @@ enum status {
 };
 
 /* Prints "phkmalloc: text" and exits. */
-_Noreturn void fail(enum status status, const char *format, ...)
+_Noreturn void fail(int status, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 /* Called before that, to give a terminal back; NULL for nothing. */
 extern void (*fail_first)(void);

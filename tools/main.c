@@ -8,12 +8,15 @@
 #include <string.h>
 
 static const struct command commands[] = {
-	{ "run", command_run, "run [-o LETTERS] [--summary] [--] PROGRAM [ARGUMENT ...]",
+	{ "run", command_run,
+	    "run [-o LETTERS] [--summary] [--library FILE] [--] PROGRAM [ARGUMENT ...]",
 	    "a program on the library",
 	    "Runs a program, and what it starts, on the library that lies beside this command or is\n"
-	    "installed with it. Ends as the program does: 126 and 127 when it cannot be started.\n\n"
-	    "  -o LETTERS   MALLOC_OPTIONS for it; malloc.conf(5) lists them\n"
-	    "  --summary    at exit: memory and page faults, and what the heap was asked for\n" },
+	    "installed with it. Ends as the program does, by the same signal too; with 127 when there\n"
+	    "is no such program and 126 when it cannot run, or not on the library.\n\n"
+	    "  -o LETTERS       MALLOC_OPTIONS for it; malloc.conf(5) lists them\n"
+	    "  --summary        at its end: time, memory, page faults, and its heap as stat shows it\n"
+	    "  --library FILE   another library\n" },
 	{ "stat", command_stat,
 	    "stat [--json | --openmetrics] [-o FILE] [--every SECONDS] PID ... | --all",
 	    "a heap in figures",

@@ -1,44 +1,51 @@
 /*
- * run.c: `phkmalloc run`: any program on the library, and what it took when it is over. The
- * summary's figures of the heap are those that the library itself counts at exit (option D); the
- * kernel's come from wait4().
+ * run.c: `phkmalloc run`: any program on the library. Without a summary the program takes this
+ * command's place; see watch.h for the other way.
  */
 #include "command.h"
+#include "program.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <glob.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
-#define LIBRARY "libphkmalloc.so.1"
-#define LOOK_NS 10000000 /* between two looks at the memory of the program */
+#define STATUS_CANNOT_RUN 126
+#define STATUS_NOT_FOUND 127
 
 /* Beside the command, or where an installation puts it beside bin. */
-static const char *
+static char *
 find_library(void)
 {
-	static char path[PATH_MAX];
-	static const char *const places[] = { "", "../lib/", "../lib/x86_64-linux-gnu/",
-		"../lib/aarch64-linux-gnu/", "../lib/riscv64-linux-gnu/", "../lib64/" };
+	static const char *const places[] = { "", "../lib/", "../lib/*-linux-*/", "../lib64/" };
+	static const char *const names[] = { "libphkmalloc.so.1", "libphkmalloc.so" };
 	char self[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *found = NULL;
 
-	self[n > 0 ? n : 0] = '\0';
+	self[len > 0 ? len : 0] = '\0';
 	if (strrchr(self, '/') != NULL)
 		strrchr(self, '/')[1] = '\0';
-	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
-		int len = snprintf(path, sizeof(path), "%s%s%s", self, places[i], LIBRARY);
+	for (size_t i = 0; i < 8 && found == NULL; i++) {
+		char *pattern;
+		glob_t g = { 0 };
 
-		if (len > 0 && (size_t)len < sizeof(path) && access(path, R_OK) == 0)
-			return path;
+		if (asprintf(&pattern, "%s%s%s", self, places[i / 2], names[i % 2]) < 0)
+			fail(STATUS_OTHER, "out of memory");
+		if (strchr(self, '[') != NULL || strchr(self, '*') != NULL || strchr(self, '?') != NULL)
+			found = access(pattern, R_OK) == 0 ? xstrdup(pattern) : NULL;
+		else if (glob(pattern, 0, NULL, &g) == 0)
+			for (size_t k = 0; k < g.gl_pathc && found == NULL; k++)
+				if (program_is_native(g.gl_pathv[k]))
+					found = xstrdup(g.gl_pathv[k]);
+		globfree(&g);
+		free(pattern);
 	}
-	return NULL;
+	return found;
 }
 
 static void
@@ -57,73 +64,28 @@ prepend(const char *name, const char *first, const char *separator)
 }
 
 static void
-summary(const char *program, const struct rusage *r, uint64_t rss_last, double seconds)
+preload(const char *library)
 {
-	double cpu = (double)(r->ru_utime.tv_sec + r->ru_stime.tv_sec) +
-	    (double)(r->ru_utime.tv_usec + r->ru_stime.tv_usec) / 1e6;
+	char *found = library == NULL ? find_library() : realpath(library, NULL);
 
-	fprintf(stderr, "phkmalloc: %s took %s at most", program,
-	    show_bytes((uint64_t)r->ru_maxrss * 1024));
-	/* What was seen last is only near the end when it is one look of many. */
-	if (seconds > 10 * LOOK_NS / 1e9)
-		fprintf(stderr, ", %s when last seen", show_bytes(rss_last));
-	fprintf(stderr, "; %s page faults, %s of them from disk; %.2f s, %.2f s of CPU\n",
-	    show_count((uint64_t)(r->ru_minflt + r->ru_majflt)), show_count((uint64_t)r->ru_majflt),
-	    seconds, cpu);
+	if (found == NULL && library == NULL)
+		fail(STATUS_CANNOT_RUN, "libphkmalloc.so.1 is neither beside this command nor in ../lib; "
+		    "--library FILE tells where it is");
+	if (found == NULL)
+		fail(STATUS_CANNOT_RUN, "%s: %s", library, strerror(errno));
+	if (!program_is_native(found))
+		fail(STATUS_CANNOT_RUN, "%s: not a library for this machine", found);
+	if (strpbrk(found, " :") != NULL)
+		fail(STATUS_CANNOT_RUN, "%s: LD_PRELOAD cannot hold a path with a space or colon", found);
+	prepend("LD_PRELOAD", found, ":");
+	free(found);
 }
 
-static double
-now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
-
-/* What the process had when last seen: its memory is gone before its status can be collected. */
-static uint64_t
-watch(pid_t pid)
-{
-	struct target t = { .pid = pid };
-	struct kernel_figures k;
-	uint64_t rss = 0;
-	siginfo_t info = { 0 };
-
-	while (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT | WNOHANG) == 0 && info.si_pid == 0) {
-		kernel_figures(&t, &k);
-		if (k.rss != 0)
-			rss = k.rss;
-		nanosleep(&(struct timespec){ .tv_nsec = LOOK_NS }, NULL);
-	}
-	return rss;
-}
-
-/* The program gets the terminal's signals itself; this command waits for what it does. */
 static int
-run_and_wait(char **program)
+cannot_run(const char *name, int error)
 {
-	double start = now();
-	struct rusage r;
-	uint64_t rss;
-	int status;
-	pid_t pid = fork();
-
-	if (pid < 0)
-		fail(STATUS_OTHER, "%s: %s", program[0], strerror(errno));
-	if (pid == 0) {
-		execvp(program[0], program);
-		fprintf(stderr, "phkmalloc: %s: %s\n", program[0], strerror(errno));
-		_exit(errno == ENOENT ? 127 : 126);
-	}
-	signal(SIGINT, SIG_IGN);
-	signal(SIGQUIT, SIG_IGN);
-	rss = watch(pid);
-	while (wait4(pid, &status, 0, &r) < 0)
-		if (errno != EINTR)
-			fail(STATUS_OTHER, "%s: %s", program[0], strerror(errno));
-	summary(program[0], &r, rss, now() - start);
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	fprintf(stderr, "phkmalloc: %s: %s\n", name, strerror(error));
+	return error == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
 }
 
 int
@@ -131,10 +93,12 @@ command_run(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "summary", no_argument, NULL, 's' },
+		{ "library", required_argument, NULL, 'l' },
 		{ 0 },
 	};
-	const char *library = find_library(), *letters = NULL;
+	const char *library = NULL, *letters = NULL, *obstacle;
 	bool with_summary = false;
+	char *file;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "+o:", longs, NULL)) != -1) {
@@ -142,21 +106,24 @@ command_run(int argc, char **argv)
 			letters = optarg;
 		else if (c == 's')
 			with_summary = true;
+		else if (c == 'l')
+			library = optarg;
 		else
 			usage("run");
 	}
 	if (optind == argc)
 		usage("run");
-	if (library == NULL)
-		fail(STATUS_FILE, LIBRARY " is neither beside this command nor in ../lib");
-	prepend("LD_PRELOAD", library, ":");
+	file = program_find(argv[optind]);
+	if (file == NULL)
+		return cannot_run(argv[optind], errno);
+	obstacle = program_obstacle(file);
+	if (obstacle != NULL)
+		fail(STATUS_CANNOT_RUN, "%s cannot run on the library: %s", file, obstacle);
+	preload(library);
 	if (letters != NULL && setenv("MALLOC_OPTIONS", letters, 1) != 0)
 		fail(STATUS_OTHER, "out of memory");
-	if (with_summary) {
-		prepend("MALLOC_OPTIONS", "D", "");
-		return run_and_wait(argv + optind);
-	}
+	if (with_summary)
+		return watch_program(argv + optind);
 	execvp(argv[optind], argv + optind);
-	fprintf(stderr, "phkmalloc: %s: %s\n", argv[optind], strerror(errno));
-	return errno == ENOENT ? 127 : 126;
+	return cannot_run(argv[optind], errno);
 }

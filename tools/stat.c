@@ -79,7 +79,7 @@ print_classes(FILE *f, const struct snapshot *s)
 #undef ROW
 }
 
-static void
+void
 stat_text(FILE *f, const struct look *l)
 {
 	print_head(f, l);
@@ -87,8 +87,7 @@ stat_text(FILE *f, const struct look *l)
 	print_classes(f, &l->s);
 }
 
-/* A line for each process. */
-static void
+void
 stat_list(FILE *f, const struct look *looks, size_t n)
 {
 #define ROW "%8s  %-24.24s %10s %10s %10s %9s %16s\n"

@@ -5,6 +5,8 @@
  *                         malloc_stats(), then "ready", and waits to be killed
  *   heap churn THREADS    allocates and frees on that many threads, some of it for each other
  *   heap crash MIB        like quiet, then abort()
+ *   heap exit MIB         like quiet, then ends
+ *   heap leader MIB       like quiet, and its first thread ends
  */
 #include <malloc.h>
 #include <pthread.h>
@@ -53,6 +55,14 @@ churn(void *arg)
 		free(atomic_exchange(&shared[next_random(&state) % SHARED], p));
 	}
 	return NULL;
+}
+
+static void *
+wait_for_ever(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
 }
 
 static void
@@ -104,6 +114,13 @@ main(int argc, char **argv)
 	puts("ready");
 	if (strcmp(argv[1], "crash") == 0)
 		abort();
-	for (;;)
-		pause();
+	if (strcmp(argv[1], "exit") == 0)
+		return 0;
+	if (strcmp(argv[1], "leader") == 0) {
+		pthread_t t;
+
+		if (pthread_create(&t, NULL, wait_for_ever, NULL) == 0)
+			pthread_exit(NULL);
+	}
+	(void)wait_for_ever(NULL);
 }
