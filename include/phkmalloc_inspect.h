@@ -56,6 +56,52 @@ struct phkmalloc_descriptor {
 	uint32_t large_npages, large_nbytes, large_guard;
 	uint32_t class_count, class_nbytes, class_size, class_nchunks, class_nwords, class_remote;
 	uint32_t owner_next, owner_thread, owner_state, owner_nfreed;
+	uint64_t watch;       /* address of a struct phkmalloc_watch */
+	uint64_t profile;     /* address of a struct phkmalloc_profile */
+	uint64_t stacks;      /* address of a struct phkmalloc_stacks */
+};
+
+/*
+ * The one thing a tool may write: 8 bytes, to switch heap profiling on or off. intercept has to be
+ * written back as it was read, and session must be another than before.
+ */
+struct phkmalloc_watch {
+	uint32_t rate;        /* mean bytes from one sample to the next; 1: everything, 0: off */
+	uint16_t session;
+	uint16_t intercept;
+};
+
+/*
+ * Samples since the process started, summed by stack, size and the rate in effect. What is in use
+ * is what was allocated less what was freed. An estimate of all allocations is, with n samples of
+ * s bytes on average and weights w: of chunks w * rate bytes in w * rate / s allocations (w and n
+ * themselves with rate 1), of large ones n / (1 - e^(-s / rate)), whose weights are bytes.
+ */
+struct phkmalloc_site {
+	uint32_t stack;       /* a stack's number, 0 when it could not be recorded */
+	uint32_t size;        /* of a chunk, in bytes */
+	uint32_t rate;
+	uint32_t large;       /* 1 when these are allocations of whole pages, of about one size */
+	uint64_t nalloc;      /* samples */
+	uint64_t nfree;
+	uint64_t alloc_weight;
+	uint64_t free_weight;
+	uint64_t alloc_tenths; /* sums of when they were allocated, of those freed too, */
+	uint64_t free_tenths;  /* in tenths of a second from the profile's start */
+};
+
+struct phkmalloc_profile {
+	uint64_t sites;       /* address of the first, which is not used; 0 before there are any */
+	uint64_t start_ms;    /* of CLOCK_MONOTONIC */
+	uint64_t nlost;       /* samples that there was no room for */
+	uint32_t nsites;      /* those complete, with the first */
+};
+
+struct phkmalloc_stacks {
+	uint64_t words;       /* address: at a stack's number its depth, then so many addresses */
+	uint32_t nwords;      /* those complete, of 8 bytes */
+	uint32_t nstacks;
+	uint64_t nlost;
 };
 
 extern const struct phkmalloc_descriptor phkmalloc_descriptor;

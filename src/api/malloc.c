@@ -29,7 +29,8 @@ malloc_slow(size_t n)
 	struct owner *o = owner_self;
 	void *p;
 
-	if (LIKELY(n <= malloc_maxsize && o != &owner_none && !opt.intercept)) {
+	if (LIKELY(n <= malloc_maxsize && o != &owner_none &&
+	    load_relaxed(&owner_watch.any) == 0)) {
 		unsigned class_no = size_class_of(n);
 
 		if (!chunk_take(&o->slots[class_no], &p))

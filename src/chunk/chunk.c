@@ -16,6 +16,7 @@
 #include "chunk/chunk.h"
 
 #include "chunk/pgheap.h"
+#include "os/env.h"
 #include "os/lock.h"
 #include "os/vm.h"
 #include "page/page_alloc.h"
@@ -23,10 +24,11 @@
 #include <string.h>
 
 /*
- * A current page is not waited for, unless somebody has to look at an allocation now and then:
- * then malloc's next one after so many frees goes the slow way.
+ * A current page is not waited for, but now and then malloc's next one has to go the slow way: a
+ * loop that uses one chunk again and again would never see that a profile was switched on.
  */
-uint32_t chunk_poke = INT32_MAX;
+#define POKE 8192U
+uint32_t chunk_poke = POKE;
 bool chunk_keep;
 /* An empty page of fewer chunks than this stays with its owner when it has no other. */
 #define SPARE_NCHUNKS 64
@@ -36,6 +38,21 @@ countdown_set(struct owner *o, struct pginfo *pg, size_t n)
 {
 	o->nfreed[pg->chunk.class_no] += (uint64_t)(pg->chunk.started - pg->countdown);
 	pg->chunk.started = pg->countdown = (int32_t)n;
+}
+
+/* Counts what was taken from the current page since the last look; n chunks of it are free. */
+ALWAYS_INLINE void
+page_look(struct owner *o, const struct pginfo *pg, size_t n)
+{
+	struct watch *w = o->watch;
+	unsigned c = pg->chunk.class_no;
+	int32_t seen = (int32_t)n + pg->countdown;
+
+	if (LIKELY(w == NULL))
+		return;
+	if (w->seen[c] != WATCH_UNSEEN)
+		w->taken[c] += (uint32_t)(w->seen[c] - seen);
+	w->seen[c] = seen;
 }
 
 size_t
@@ -121,13 +138,23 @@ slot_advance(struct owner *o, unsigned class_no, size_t *nfree)
 			slot_set(&o->slots[class_no], pg, w);
 			return true;
 		}
-		if (!pass_again(pass, pg, nfree))
+		if (!pass_again(pass, pg, nfree)) {
+			page_look(o, pg, *nfree);
 			return false;
+		}
+		page_look(o, pg, *nfree);
 		w = pass->word;
 	}
 }
 
 /* --- pages come and go ------------------------------------------------------------------- */
+
+/* Whether the owner's pages have a note for each chunk. */
+static bool
+has_notes(const struct owner *o)
+{
+	return owner_tag != 0 || o->state == OWNER_SAMPLED;
+}
 
 static struct pginfo *
 page_new(struct owner *o, unsigned class_no)
@@ -135,7 +162,7 @@ page_new(struct owner *o, unsigned class_no)
 	const struct size_class *c = &size_classes[class_no];
 	uint64_t *bits;
 	struct pginfo *pg = page_take_for_chunks(
-	    size_class_meta_nbytes(class_no, owner_tag != 0), (void **)&bits);
+	    size_class_meta_nbytes(class_no, has_notes(o)), (void **)&bits);
 
 	if (pg == NULL)
 		return NULL;
@@ -161,8 +188,7 @@ page_release(struct owner *o, struct pginfo *pg)
 	if (!__atomic_compare_exchange_n(&pg->owner, &word, MALLOC_PAGE_MOVING, false,
 	    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		return false;
-	page_give_for_chunks(pg, size_class_meta_nbytes(pg->chunk.class_no,
-	    owner_tag != 0));
+	page_give_for_chunks(pg, size_class_meta_nbytes(pg->chunk.class_no, has_notes(o)));
 	return true;
 }
 
@@ -182,17 +208,30 @@ page_empty(struct owner *o, struct pginfo *pg, bool spare)
 		pgheap_insert(root, pg);
 }
 
+/* Frees of the current page until the next look: any number, so as to follow no loop's step. */
+static void
+poke_set(struct owner *o, struct pginfo *pg)
+{
+	struct watch *w = o->watch;
+
+	if (LIKELY(w == NULL)) {
+		countdown_set(o, pg, chunk_poke);
+		return;
+	}
+	page_look(o, pg, pg->chunk.nchunks - chunk_live(pg));
+	w->seen[pg->chunk.class_no] -= pg->countdown;
+	countdown_set(o, pg, chunk_poke / 2 + env_random() % chunk_poke + 1);
+	w->seen[pg->chunk.class_no] += pg->countdown;
+}
+
 void
 chunk_event(struct owner *o, struct pginfo *pg)
 {
 	switch ((enum page_state)pg->chunk.state) {
 	case PAGE_CURRENT:
-		/* Of larger chunks every allocation is counted. */
-		if (size_classes[pg->chunk.class_no].size <= CLASS_DIRECT_MAX)
-			o->sample_left -= chunk_poke;
 		o->slots[pg->chunk.class_no].word = &owner_nothing;
 		o->slots[pg->chunk.class_no].none = 0;
-		countdown_set(o, pg, chunk_poke);
+		poke_set(o, pg);
 		return;
 	case PAGE_FULL:
 		pg->chunk.state = PAGE_AVAIL;
@@ -220,6 +259,8 @@ page_make_current(struct owner *o, struct pginfo *pg)
 		lock_drop(LOCK_PURGE);
 	}
 	countdown_set(o, pg, chunk_poke);
+	if (UNLIKELY(o->watch != NULL))
+		o->watch->seen[pg->chunk.class_no] = WATCH_UNSEEN;
 }
 
 /* A page with few free chunks is left alone until there are enough of them. */
@@ -312,6 +353,7 @@ chunk_retire_all(struct owner *o)
 		if (pg == NULL)
 			continue;
 		live = chunk_live(pg);
+		page_look(o, pg, pg->chunk.nchunks - live);
 		if (pg->chunk.nchunks - live < size_classes[c].wake) {
 			page_sleep(o, pg, pg->chunk.nchunks - live);
 			continue;

@@ -52,7 +52,7 @@ chunk_index(const struct pginfo *pg, const void *p, size_t *index)
 	return (uint32_t)product < recip;
 }
 
-/* Frees in a current page until its owner's next allocation is on the slow path; set at start. */
+/* Frees in a current page until the class's next allocation is on the slow path; set at start. */
 extern uint32_t chunk_poke;
 
 /* What has to be done when countdown has reached 0 or less. */

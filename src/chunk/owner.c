@@ -29,6 +29,8 @@ struct owner owner_none = {
 __thread struct owner *owner_self __attribute__((tls_model("initial-exec"))) = &owner_none;
 uintptr_t owner_tag;
 bool owner_slow;
+union owner_watch owner_watch;
+struct owner *owner_sampled;
 
 static __thread bool exited __attribute__((tls_model("initial-exec")));
 struct owner *owner_list;
@@ -146,6 +148,32 @@ owner_late(void)
 		lock_drop(LOCK_PARKED);
 	}
 	return late;
+}
+
+bool
+owner_sampled_init(void)
+{
+	lock_take(LOCK_PARKED);
+	if (owner_sampled == NULL)
+		store_release(&owner_sampled, owner_new(OWNER_SAMPLED));
+	lock_drop(LOCK_PARKED);
+	return owner_sampled != NULL;
+}
+
+bool
+owner_watch_init(struct owner *o)
+{
+	if (o->watch == NULL)
+		o->watch = pages_meta_take(sizeof(*o->watch));
+	if (o->watch == NULL)
+		return false;
+	for (unsigned c = 0; c < CLASS_COUNT; c++) {
+		o->watch->seen[c] = WATCH_UNSEEN;
+		o->watch->taken[c] = 0;
+		o->watch->due[c] = 0;
+		o->watch->skip[c] = 0;
+	}
+	return true;
 }
 
 /* Makes a page of a parked owner the property of another. False when it is pending. */

@@ -9,6 +9,7 @@
  *   OWNER_LIVE     its thread, without a lock
  *   OWNER_PARKED   whoever holds LOCK_PARKED
  *   OWNER_LATE     whoever holds LOCK_LATE: serves threads that are past their end
+ *   OWNER_SAMPLED  whoever holds LOCK_SAMPLED: has the chunks that a profile follows, and no thread
  *   OWNER_LOST     nobody: its thread was not copied by fork
  *
  * A page changes hands by compare-and-swap of pginfo.owner, from an owner without
@@ -57,7 +58,38 @@ enum owner_state {
 	OWNER_PARKED,
 	OWNER_LATE,
 	OWNER_LOST,
+	OWNER_SAMPLED,
 };
+
+/*
+ * What is counted for samples: nothing on the fast paths. Chunks taken from a current page are its
+ * free chunks before, less those after, and its frees meanwhile, which countdown has. So it is
+ * enough to look at each pass over a page, and every chunk_poke frees.
+ */
+struct watch {
+	int64_t guard_left;            /* allocations until one is guarded */
+	int64_t profile_left;          /* bytes until one is in the profile */
+	uint64_t joined;               /* owner_watch when it was looked at last */
+	int32_t seen[CLASS_COUNT];     /* free chunks and countdown of the current page then */
+	uint32_t taken[CLASS_COUNT];   /* chunks, since somebody counted them */
+	uint32_t due[CLASS_COUNT];     /* samples of the class still to be taken */
+	uint8_t skip[CLASS_COUNT];     /* allocations until one of them is; 0 when none is due */
+};
+#define WATCH_UNSEEN INT32_MIN
+
+/*
+ * Not 0 while some option or profile looks at allocations on their slow paths. The rate and the
+ * session are also written from outside the process, see phkmalloc_inspect.h.
+ */
+union owner_watch {
+	struct {
+		uint32_t profile_rate; /* mean bytes from one sample to the next, 0 is off */
+		uint16_t session;      /* grows when the rate is changed */
+		uint16_t intercept;    /* some option does too: set at start, for good */
+	};
+	uint64_t any;
+};
+extern union owner_watch owner_watch;
 
 struct owner {
 	struct slot *direct[CLASS_DIRECT_COUNT]; /* slot by (size + 15) / 16 */
@@ -68,7 +100,7 @@ struct owner {
 	uint64_t nfreed[CLASS_COUNT];            /* chunks freed, as far as countdowns were read */
 	struct owner *next;                      /* of all owners ever made */
 	struct owner *next_parked;
-	int64_t sample_left;                     /* allocations until one is sampled */
+	struct watch *watch;                     /* or NULL */
 	int thread;                              /* the kernel's number of its thread */
 	unsigned exit_rounds;                    /* destructor rounds the ending thread has seen */
 	struct pginfo *inbox ALIGNED(CACHE_LINE); /* atomic: pages with remote frees */
@@ -106,6 +138,12 @@ struct owner *owner_attach(void);
 bool owner_exited(void);
 /* The owner for such threads, to be used with LOCK_LATE held; NULL when there is no memory. */
 struct owner *owner_late(void);
+
+/* The owner of the chunks that a profile follows; NULL before there is one. LOCK_SAMPLED. */
+extern struct owner *owner_sampled;
+bool owner_sampled_init(void);
+/* Starts counting for an owner; false when there is no memory. The caller may touch the owner. */
+bool owner_watch_init(struct owner *o);
 
 /* Takes a page of this class with free chunks from a parked owner; NULL when none is found. */
 struct pginfo *owner_adopt(struct owner *o, unsigned class_no);

@@ -83,7 +83,7 @@ conf_defaults(struct conf *c)
 {
 	memset(c, 0, sizeof(*c));
 	for (size_t i = 0; i < ROW_COUNT; i++)
-		if (rows[i].value != 0)
+		if (rows[i].value != 0 && rows[i].kind != ROW_NUMBER)
 			row_apply(c, &rows[i], true, (uint32_t)rows[i].value);
 	c->delay_nbytes_max = DELAY_NBYTES_MAX;
 }
@@ -99,11 +99,11 @@ warn_unknown(char letter, const char *source)
 	env_write(f.text, f.len);
 }
 
-/* The decimal digits at *s, which is moved to the last of them; at most 9. */
+/* The decimal digits at *s, which is moved to the last of them; at most 9. Without any: none. */
 static uint32_t
-digits(const char **s)
+digits(const char **s, uint32_t none)
 {
-	uint32_t n = 0;
+	uint32_t n = (*s)[1] >= '0' && (*s)[1] <= '9' ? 0 : none;
 
 	for (int i = 0; i < 9 && (*s)[1] >= '0' && (*s)[1] <= '9'; i++)
 		n = n * 10 + (uint32_t)(*++*s - '0');
@@ -124,7 +124,7 @@ conf_parse(struct conf *c, const char *letters, const char *source)
 			row_apply(c, &rows[i], false, 0);
 		else
 			row_apply(c, &rows[i], true,
-			    rows[i].kind == ROW_NUMBER ? digits(&s) : 0);
+			    rows[i].kind == ROW_NUMBER ? digits(&s, (uint32_t)rows[i].value) : 0);
 	}
 }
 

@@ -4,10 +4,12 @@
  */
 #include "chunk/owner.h"
 #include "conf/conf.h"
+#include "diag/stack.h"
 #include "large/large.h"
 #include "page/page_alloc.h"
 #include "phkmalloc.h"
 #include "phkmalloc_inspect.h"
+#include "watch/profile.h"
 
 #define ADDRESS(x) ((uint64_t)(uintptr_t)&(x))
 
@@ -71,4 +73,10 @@ const struct phkmalloc_descriptor heap_descriptor = {
 	.owner_thread = offsetof(struct owner, thread),
 	.owner_state = offsetof(struct owner, state),
 	.owner_nfreed = offsetof(struct owner, nfreed),
+	.watch = ADDRESS(owner_watch),
+	.profile = ADDRESS(profile),
+	.stacks = ADDRESS(stack_table),
 };
+
+_Static_assert(sizeof(struct phkmalloc_watch) == sizeof(owner_watch), "tools write all of it");
+_Static_assert(sizeof(struct phkmalloc_stacks) == sizeof(stack_table), "tools read it as theirs");

@@ -11,6 +11,7 @@
 #include "heap/imalloc.h"
 #include "heap/inspect.h"
 #include "heap/sample.h"
+#include "heap/watched.h"
 #include "large/large.h"
 #include "os/env.h"
 #include "os/lock.h"
@@ -18,11 +19,9 @@
 #include "os/unwind.h"
 #include "os/vm.h"
 #include "page/page_alloc.h"
+#include "watch/profile.h"
 
 #include <string.h>
-
-/* Frees at the most until sampling looks whether an allocation is due. */
-#define SAMPLE_POKE_MAX 1024U
 
 static int started;
 
@@ -41,8 +40,10 @@ malloc_init(void)
 		page_guards = opt.guard;
 		page_random = opt.random;
 		page_cache_shift = opt.cache_shift;
-		if (opt.sample_rate != 0)
-			chunk_poke = opt.sample_rate < SAMPLE_POKE_MAX ? opt.sample_rate : SAMPLE_POKE_MAX;
+		if (opt.sample_rate != 0 && opt.sample_rate < chunk_poke)
+			chunk_poke = opt.sample_rate;
+		owner_watch.intercept = opt.intercept;
+		owner_watch.profile_rate = opt.profile_rate;
 		/* Words hold up to 64 chunks: a higher rate has to see each allocation. */
 		owner_slow = opt.careful || (opt.sample_rate != 0 && opt.sample_rate < 64);
 		owner_init(opt.careful);
@@ -137,53 +138,10 @@ pages_or_trim(size_t n, size_t alignment, bool *zero)
 	return p;
 }
 
-/* Whether this allocation, on a slow path, is one to sample. What is owed stays owed. */
-static bool
-sample_due(void)
-{
-	struct owner *o = owner_self;
-
-	if (o == &owner_none || --o->sample_left >= 0)
-		return false;
-	o->sample_left += (int64_t)(env_random() % (2 * (uint64_t)opt.sample_rate)) + 1;
-	return true;
-}
-
-/* The chunks left in the slot's word will come without asking here again. */
-static void
-sample_count(unsigned class_no)
-{
-	struct owner *o = owner_self;
-	const struct slot *slot = &o->slots[class_no];
-
-	if (o != &owner_none && !owner_slow && slot->size <= CLASS_DIRECT_MAX)
-		o->sample_left -= count_bits(load_relaxed(slot->word) & ~slot->none);
-}
-
-/* What options other than the careful ones want of an allocation on a slow path. */
-static COLD void *
-alloc_optional(size_t n, size_t alignment, bool zero)
-{
-	unsigned class_no = size_class_aligned(n, alignment);
-	void *p = NULL;
-
-	if (class_no == CLASS_NONE)
-		return NULL;
-	if (sample_due())
-		p = sample_alloc(n, alignment);
-	if (p == NULL) {
-		p = malloc_bytes(class_no);
-		sample_count(class_no);
-	}
-	if (p != NULL && zero)
-		memset(p, 0, n);
-	return p;
-}
-
 ALWAYS_INLINE void *
 alloc(size_t n, size_t alignment, unsigned class_no, bool zero)
 {
-	bool known = false;
+	bool known = false, watched;
 	void *p = NULL;
 
 	if (UNLIKELY(opt.careful || load_acquire(&started) == 0)) {
@@ -191,10 +149,11 @@ alloc(size_t n, size_t alignment, unsigned class_no, bool zero)
 		if (opt.careful)
 			return careful_alloc(n, alignment, zero);
 	}
-	if (UNLIKELY(opt.sample_rate != 0))
-		p = alloc_optional(n, alignment, zero);
+	watched = load_relaxed(&owner_watch.any) != 0;
+	if (UNLIKELY(watched) && class_no != CLASS_NONE)
+		p = watched_alloc(n, alignment, class_no);
 	if (UNLIKELY(p != NULL))
-		return p;
+		return zero ? memset(p, 0, n) : p;
 	if (LIKELY(class_no != CLASS_NONE))
 		p = malloc_bytes(class_no);
 	else
@@ -204,6 +163,8 @@ alloc(size_t n, size_t alignment, unsigned class_no, bool zero)
 		p = malloc_bytes(class_no);
 	if (zero && !known && p != NULL)
 		memset(p, 0, n);
+	if (UNLIKELY(watched) && class_no == CLASS_NONE && p != NULL)
+		watched_large(p, n);
 	return p;
 }
 
@@ -246,6 +207,14 @@ iconceal(size_t n, bool zero)
 
 /* --- freeing ------------------------------------------------------------------------------ */
 
+/* A chunk in a page whose owner is `kind`. */
+ALWAYS_INLINE enum ptr_fault
+free_chunk(struct pginfo *pg, const void *p, uintptr_t kind)
+{
+	return UNLIKELY(profile_has(kind)) ? profile_free(pg, p) :
+	    chunk_free_slow(owner_self, pg, p);
+}
+
 /* What is not a chunk of the first arena, or met by options that look at each allocation. */
 static NOINLINE void
 free_other(void *p, const char *func)
@@ -262,9 +231,9 @@ free_other(void *p, const char *func)
 			return;
 		fault = careful_free(pg, p, func);
 	} else if (owner_is(kind)) {
-		fault = chunk_free_slow(owner_self, pg, p);
+		fault = free_chunk(pg, p, kind);
 	} else if (kind == MALLOC_FIRST) {
-		fault = large_free(pg, p);
+		fault = watched_free_large(pg, p);
 	} else if (sample_owns(p)) {
 		fault = sample_free(p, func);
 	} else {
@@ -279,13 +248,14 @@ ifree(void *p, const char *func)
 {
 	struct pginfo *pg;
 	enum ptr_fault fault;
+	uintptr_t kind;
 
-	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(!owner_is(load_relaxed(&pg->owner))) ||
-	    UNLIKELY(opt.careful)) {
+	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(opt.careful) ||
+	    UNLIKELY(!owner_is(kind = load_acquire(&pg->owner)))) {
 		free_other(p, func);
 		return;
 	}
-	fault = chunk_free_slow(owner_self, pg, p);
+	fault = free_chunk(pg, p, kind);
 	if (UNLIKELY(fault != PTR_OK))
 		heap_report(func, fault, p, 0);
 }
@@ -409,7 +379,7 @@ irealloc(void *p, size_t n, const char *func)
 	} else {
 		have = large_usable(pg);
 		if (n > malloc_maxsize)
-			to = large_resize(pg, p, n);
+			to = watched_resize_large(pg, p, n);
 	}
 	if (to != NULL)
 		return to;
@@ -442,6 +412,7 @@ heap_trim(void)
 	if (owner_self != &owner_none)
 		any |= owner_trim(owner_self);
 	any |= owner_trim_parked();
+	any |= profile_trim();
 	any |= trim_chunks();
 	any |= pages_trim();
 	return any;

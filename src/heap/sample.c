@@ -4,7 +4,8 @@
  *   | trap | slot 0 | trap | slot 1 | trap | ...      a slot is one OS page
  *                ^allocation^canary^
  *
- * A freed slot traps until it is used again, the longest freed first.
+ * All pages trap from the start, the slots but for those in use: two kernel calls a sample. A freed
+ * slot traps until it is used again, the longest freed first.
  */
 #include "heap/sample.h"
 
@@ -20,6 +21,12 @@
 
 #define SLOT_COUNT 256U
 #define MALLOC_ALIGNMENT ((size_t)16)
+/*
+ * With rates from this on, samples are also this far apart in time. One costs some microseconds,
+ * so a thread that does nothing but allocate spends less than a hundredth of its time on them.
+ */
+#define SPACED_RATE 1000U
+#define SPACED_MS 1U
 
 enum slot_state { SLOT_NEVER, SLOT_USED, SLOT_FREED };
 
@@ -30,11 +37,13 @@ static struct sample {
 	uint32_t allocated;
 	uint32_t freed;
 	int thread;
-	uint64_t freed_no; /* for the longest freed */
 } samples[SLOT_COUNT];
 
 static char *pool; /* NULL when sampling is off */
-static uint64_t freed_count;
+/* Slots not in use, those never used and the longest freed first. */
+static uint16_t unused[SLOT_COUNT];
+static unsigned unused_first, unused_count;
+static uint64_t next_ms; /* no sample before, when they are spaced */
 
 static size_t
 pool_nbytes(void)
@@ -115,25 +124,56 @@ sample_init(void)
 
 	if (base == NULL)
 		return;
+	if (!vm_commit(base, pool_nbytes()) || !vm_guard(base, pool_nbytes())) {
+		(void)vm_unreserve(base, pool_nbytes());
+		return;
+	}
+	for (unsigned i = 0; i < SLOT_COUNT; i++)
+		unused[i] = (uint16_t)i;
+	unused_count = SLOT_COUNT;
 	store_release(&pool, base);
 	signal_trap(trapped);
 }
 
-/* A slot to use: one never used, or the longest freed. LOCK_SAMPLE held. */
+bool
+sample_due(struct watch *w, uint32_t taken)
+{
+	uint64_t now;
+
+	w->guard_left -= taken;
+	if (LIKELY(w->guard_left >= 0))
+		return false;
+	w->guard_left += (int64_t)(env_random() % (2 * (uint64_t)opt.sample_rate)) + 1;
+	if (opt.sample_rate < SPACED_RATE)
+		return true;
+	/* What is owed is forgotten here; else a burst of it would follow. */
+	if (w->guard_left < 0)
+		w->guard_left = 0;
+	now = env_clock_ms();
+	if (now < load_relaxed(&next_ms))
+		return false;
+	store_relaxed(&next_ms, now + SPACED_MS);
+	return true;
+}
+
+/* A slot to use, or NULL. LOCK_SAMPLE held. */
 static struct sample *
 slot_take(void)
 {
-	struct sample *best = NULL;
+	struct sample *s;
 
-	for (size_t i = 0; i < SLOT_COUNT; i++) {
-		struct sample *s = &samples[i];
+	if (unused_count == 0)
+		return NULL;
+	s = &samples[unused[unused_first]];
+	unused_first = (unused_first + 1) % SLOT_COUNT;
+	unused_count--;
+	return s;
+}
 
-		if (s->state == SLOT_NEVER)
-			return s;
-		if (s->state == SLOT_FREED && (best == NULL || s->freed_no < best->freed_no))
-			best = s;
-	}
-	return best;
+static void
+slot_give(const struct sample *s)
+{
+	unused[(unused_first + unused_count++) % SLOT_COUNT] = (uint16_t)(s - samples);
 }
 
 size_t
@@ -158,13 +198,18 @@ sample_alloc(size_t n, size_t alignment)
 	char *page;
 
 	n = n == 0 ? 1 : n;
-	if (load_acquire(&pool) == NULL || n > vm_pagesize || align > vm_pagesize)
+	if (load_acquire(&pool) == NULL || n > vm_pagesize || align > vm_pagesize ||
+	    load_relaxed(&unused_count) == 0)
 		return NULL;
 	stack = stack_record(STACK_DEPTH);
 	lock_take(LOCK_SAMPLE);
 	s = slot_take();
 	page = s == NULL ? NULL : slot_page((size_t)(s - samples));
-	if (page == NULL || !vm_commit(page, vm_pagesize)) {
+	if (page != NULL && !vm_unguard(page, vm_pagesize)) {
+		slot_give(s);
+		page = NULL;
+	}
+	if (page == NULL) {
 		lock_drop(LOCK_SAMPLE);
 		return NULL;
 	}
@@ -173,7 +218,7 @@ sample_alloc(size_t n, size_t alignment)
 	s->start = (uint32_t)((vm_pagesize - n) & ~(align - 1));
 	s->allocated = stack;
 	s->freed = 0;
-	s->thread = env_thread();
+	s->thread = owner_self != &owner_none ? owner_self->thread : env_thread();
 	lock_drop(LOCK_SAMPLE);
 	fill_canary(page + s->start, n, vm_pagesize - s->start, opt.secret);
 	return page + s->start;
@@ -214,9 +259,9 @@ sample_free(void *p, const char *func)
 		at = fill_check_canary(p, s->nbytes, vm_pagesize - s->start, opt.secret);
 		s->state = SLOT_FREED;
 		s->freed = stack;
-		s->freed_no = ++freed_count;
 		/* If the kernel refuses, the slot is readable until it is used again. */
-		(void)vm_decommit(page, vm_pagesize);
+		(void)vm_guard(page, vm_pagesize);
+		slot_give(s);
 	}
 	lock_drop(LOCK_SAMPLE);
 	place.written = (uintptr_t)p + at;

@@ -14,6 +14,7 @@ enum lock_rank {
 	LOCK_INIT,   /* start of the heap, once */
 	LOCK_DELAY,  /* memory held back after free */
 	LOCK_SAMPLE, /* sampled allocations */
+	LOCK_SAMPLED, /* the owner of what a profile follows, and the profile's tables */
 	LOCK_LATE,   /* the owner that serves threads past their end */
 	LOCK_PARKED, /* the list of owners, and all of an owner that has no thread */
 	LOCK_PURGE,  /* one thread at a time gives back memory in pages of other threads */

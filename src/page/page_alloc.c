@@ -287,6 +287,7 @@ run_take(size_t npages, size_t align)
 	first->large.npages = (uint32_t)npages;
 	first->large.moved = first->large.guard = first->large.concealed = false;
 	first->large.allocated = 0;
+	first->large.sampled = 0;
 	first->large.start = 0;
 	first->large.nbytes = npages << malloc_pageshift;
 	entry_set(first, MALLOC_FIRST);

@@ -179,7 +179,8 @@ sampled(size_t n, void (*act)(char *p, size_t n))
 
 	expect(NULL, "ANY");
 	/* Before the heap's first page nothing is mapped: it goes to another size. */
-	(void)malloc(n < 100 ? 1000 : 1);
+	for (int i = 0; i < 30; i++)
+		(void)malloc(n < 100 ? 1000 : 1);
 	for (int round = 0; round < 100; round++) {
 		for (size_t i = 0; i < 400; i++)
 			p[i] = malloc(n);
