@@ -22,6 +22,16 @@ int command_stat(int argc, char **argv);
 int command_map(int argc, char **argv);
 int command_top(int argc, char **argv);
 int command_core(int argc, char **argv);
+int command_record(int argc, char **argv);
+
+/*
+ * Finds a program that is to run on the library, and exits if it cannot; the same for the library,
+ * the one that is installed with this command when NULL, and puts it into LD_PRELOAD.
+ */
+void need_program(const char *name);
+void preload(const char *library);
+/* Puts a value before that of an environment variable. */
+void prepend(const char *name, const char *first, const char *separator);
 
 /* Exits with a line that says how the subcommand is used. */
 _Noreturn void usage(const char *name);

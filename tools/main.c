@@ -36,6 +36,13 @@ static const struct command commands[] = {
 	    "Shows a heap's size classes with the rates of malloc and free and what they grew by.\n"
 	    "Keys: s sorts by the next column, r turns the order, space looks at once, q ends.\n\n"
 	    "  -d SECONDS   between two looks, 1 without\n" },
+	{ "record", command_record, "record [-o FILE] [--stacks] [--] PROGRAM [ARGUMENT ...]",
+	    "every operation of a program in a file",
+	    "Runs a program on the library and writes each of its operations, and those of what it\n"
+	    "starts, to a file that trace and replay read. Ends when the last of these processes has\n"
+	    "ended, as the program does.\n\n"
+	    "  -o FILE    malloc.trace without\n"
+	    "  --stacks   with the stack of each allocation\n" },
 	{ "core", command_core, "core COREFILE stat [--json | --openmetrics] | map -o FILE",
 	    "the same of a core file",
 	    "What stat and map say of a process, of what a core file kept of one. The files that the\n"

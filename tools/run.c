@@ -48,7 +48,7 @@ find_library(void)
 	return found;
 }
 
-static void
+void
 prepend(const char *name, const char *first, const char *separator)
 {
 	const char *old = getenv(name);
@@ -63,7 +63,7 @@ prepend(const char *name, const char *first, const char *separator)
 	free(value);
 }
 
-static void
+void
 preload(const char *library)
 {
 	char *found = library == NULL ? find_library() : realpath(library, NULL);
@@ -88,6 +88,20 @@ cannot_run(const char *name, int error)
 	return error == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN;
 }
 
+void
+need_program(const char *name)
+{
+	const char *obstacle;
+	char *file = program_find(name);
+
+	if (file == NULL)
+		exit(cannot_run(name, errno));
+	obstacle = program_obstacle(file);
+	if (obstacle != NULL)
+		fail(STATUS_CANNOT_RUN, "%s cannot run on the library: %s", file, obstacle);
+	free(file);
+}
+
 int
 command_run(int argc, char **argv)
 {
@@ -96,9 +110,8 @@ command_run(int argc, char **argv)
 		{ "library", required_argument, NULL, 'l' },
 		{ 0 },
 	};
-	const char *library = NULL, *letters = NULL, *obstacle;
+	const char *library = NULL, *letters = NULL;
 	bool with_summary = false;
-	char *file;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "+o:", longs, NULL)) != -1) {
@@ -113,12 +126,7 @@ command_run(int argc, char **argv)
 	}
 	if (optind == argc)
 		usage("run");
-	file = program_find(argv[optind]);
-	if (file == NULL)
-		return cannot_run(argv[optind], errno);
-	obstacle = program_obstacle(file);
-	if (obstacle != NULL)
-		fail(STATUS_CANNOT_RUN, "%s cannot run on the library: %s", file, obstacle);
+	need_program(argv[optind]);
 	preload(library);
 	if (letters != NULL && setenv("MALLOC_OPTIONS", letters, 1) != 0)
 		fail(STATUS_OTHER, "out of memory");

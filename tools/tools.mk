@@ -3,7 +3,7 @@
 
 TOOLS_SRC := $(sort $(wildcard tools/*.c))
 TOOLS_OBJ := $(TOOLS_SRC:tools/%.c=$(B)/obj/tools/%.o)
-TOOLS_LIBS := ncursesw cairo
+TOOLS_LIBS := ncursesw cairo libzstd
 TOOLS_MISSING := $(strip $(foreach l,$(TOOLS_LIBS),$(shell pkg-config --exists $l 2>/dev/null || \
 	echo $l)))
 

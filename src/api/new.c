@@ -21,7 +21,7 @@ static COLD void *
 new_slow(size_t n, size_t alignment, bool may_fail)
 {
 	for (;;) {
-		void *p = alignment <= malloc_minsize ? imalloc(n) : imalloc_aligned(n, alignment);
+		void *p = inew(n, alignment);
 		new_handler_t handler;
 
 		if (p != NULL)

@@ -153,7 +153,7 @@ slot_advance(struct owner *o, unsigned class_no, size_t *nfree)
 static bool
 has_notes(const struct owner *o)
 {
-	return owner_tag != 0 || o->state == OWNER_SAMPLED;
+	return owner_notes || o->state == OWNER_SAMPLED;
 }
 
 static struct pginfo *

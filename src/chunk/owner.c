@@ -28,6 +28,7 @@ struct owner owner_none = {
 };
 __thread struct owner *owner_self __attribute__((tls_model("initial-exec"))) = &owner_none;
 uintptr_t owner_tag;
+bool owner_notes;
 bool owner_slow;
 union owner_watch owner_watch;
 struct owner *owner_sampled;
@@ -60,9 +61,9 @@ owner_clear(struct owner *o)
 static void owner_park(void *value);
 
 void
-owner_init(bool careful)
+owner_init(bool tagged)
 {
-	owner_tag = careful ? OWNER_CAREFUL : 0;
+	owner_tag = tagged ? OWNER_TAG : 0;
 	(void)thread_exit_init(owner_park);
 }
 

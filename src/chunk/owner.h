@@ -115,8 +115,10 @@ extern struct owner owner_none;
 extern uint64_t owner_nothing;
 
 /* Or-ed to the owner in page_dir entries to send every free() to the slow path. */
-#define OWNER_CAREFUL 2U
+#define OWNER_TAG 2U
 extern uintptr_t owner_tag;
+/* Whether pages of chunks have notes; set before owner_init. */
+extern bool owner_notes;
 /* Sends every malloc() to the slow path; set before owner_init. */
 extern bool owner_slow;
 
@@ -161,7 +163,7 @@ bool owner_trim(struct owner *o);
 bool owner_trim_parked(void);
 
 /* At start, and in the child of fork, where only the calling thread lives on. */
-void owner_init(bool careful);
+void owner_init(bool tagged);
 void owner_after_fork(void);
 
 #endif

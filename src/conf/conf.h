@@ -20,7 +20,8 @@
 #define IGNORED(upper, lower, field, what, value)
 struct conf {
 #include "conf/options.def"
-	bool intercept;           /* not every allocation is plain: careful or sampled */
+	bool intercept;           /* not every allocation is plain: tagged or sampled */
+	bool tagged;              /* no fast path frees: careful or recorded */
 	bool careful;             /* some option looks at each allocation: no fast paths */
 	uint64_t secret;          /* of canaries */
 	size_t delay_nbytes_max;  /* F: memory held back */

@@ -20,6 +20,7 @@
 #include "os/vm.h"
 #include "page/page_alloc.h"
 #include "watch/profile.h"
+#include "watch/trace.h"
 
 #include <string.h>
 
@@ -45,8 +46,11 @@ malloc_init(void)
 		owner_watch.intercept = opt.intercept;
 		owner_watch.profile_rate = opt.profile_rate;
 		/* Words hold up to 64 chunks: a higher rate has to see each allocation. */
-		owner_slow = opt.careful || (opt.sample_rate != 0 && opt.sample_rate < 64);
-		owner_init(opt.careful);
+		owner_slow = opt.tagged || (opt.sample_rate != 0 && opt.sample_rate < 64);
+		owner_notes = opt.careful;
+		owner_init(opt.tagged);
+		if (opt.trace != 0)
+			trace_init();
 		store_release(&started, 1);
 	}
 	lock_drop(LOCK_INIT);
@@ -57,6 +61,8 @@ fork_child(void)
 {
 	lock_reset_all();
 	owner_after_fork();
+	if (opt.trace != 0)
+		trace_fork_child();
 }
 
 /* What may allocate waits for the constructor; the heap itself may be long in use by then. */
@@ -66,7 +72,7 @@ constructor(void)
 	malloc_init();
 	thread_fork_init(lock_take_all, lock_drop_all, fork_child);
 	unwind_init();
-	if (opt.stacks || opt.sample_rate != 0)
+	if (opt.stacks || opt.sample_rate != 0 || opt.trace > 1)
 		(void)stack_init();
 	if (opt.sample_rate != 0)
 		sample_init();
@@ -77,6 +83,8 @@ destructor(void)
 {
 	if (opt.dump)
 		inspect_dump();
+	if (opt.trace != 0)
+		trace_exit();
 }
 
 /* --- allocating --------------------------------------------------------------------------- */
@@ -138,18 +146,13 @@ pages_or_trim(size_t n, size_t alignment, bool *zero)
 	return p;
 }
 
+/* `watched`: a profile or an option may have to do with it. */
 ALWAYS_INLINE void *
-alloc(size_t n, size_t alignment, unsigned class_no, bool zero)
+alloc_plain(size_t n, size_t alignment, unsigned class_no, bool zero, bool watched)
 {
-	bool known = false, watched;
+	bool known = false;
 	void *p = NULL;
 
-	if (UNLIKELY(opt.careful || load_acquire(&started) == 0)) {
-		malloc_init();
-		if (opt.careful)
-			return careful_alloc(n, alignment, zero);
-	}
-	watched = load_relaxed(&owner_watch.any) != 0;
 	if (UNLIKELY(watched) && class_no != CLASS_NONE)
 		p = watched_alloc(n, alignment, class_no);
 	if (UNLIKELY(p != NULL))
@@ -168,26 +171,61 @@ alloc(size_t n, size_t alignment, unsigned class_no, bool zero)
 	return p;
 }
 
+/* As the options want it, but not recorded. */
+static COLD void *
+alloc_optional(size_t n, size_t alignment, bool zero)
+{
+	malloc_init();
+	if (opt.careful)
+		return careful_alloc(n, alignment, zero);
+	return alloc_plain(n, alignment, size_class_aligned(n, alignment), zero,
+	    opt.sample_rate != 0 || load_relaxed(&owner_watch.profile_rate) != 0);
+}
+
+static COLD void *
+alloc_recorded(enum trace_op op, size_t n, size_t alignment, bool zero)
+{
+	void *p = alloc_optional(n, alignment, zero);
+
+	if (opt.trace != 0)
+		trace_alloc(op, p, n, alignment);
+	return p;
+}
+
+ALWAYS_INLINE void *
+alloc(enum trace_op op, size_t n, size_t alignment, unsigned class_no, bool zero)
+{
+	if (UNLIKELY(opt.tagged || load_acquire(&started) == 0))
+		return alloc_recorded(op, n, alignment, zero);
+	return alloc_plain(n, alignment, class_no, zero, load_relaxed(&owner_watch.any) != 0);
+}
+
 void *
 imalloc(size_t n)
 {
-	return alloc(n, 1, n <= malloc_maxsize ? size_class_of(n) : CLASS_NONE, false);
+	return alloc(TRACE_MALLOC, n, 1, n <= malloc_maxsize ? size_class_of(n) : CLASS_NONE, false);
 }
 
 void *
 imalloc_aligned(size_t n, size_t alignment)
 {
-	return alloc(n, alignment, size_class_aligned(n, alignment), false);
+	return alloc(TRACE_ALIGNED, n, alignment, size_class_aligned(n, alignment), false);
 }
 
 void *
 icalloc(size_t n)
 {
-	return alloc(n, 1, n <= malloc_maxsize ? size_class_of(n) : CLASS_NONE, true);
+	return alloc(TRACE_CALLOC, n, 1, n <= malloc_maxsize ? size_class_of(n) : CLASS_NONE, true);
 }
 
 void *
-iconceal(size_t n, bool zero)
+inew(size_t n, size_t alignment)
+{
+	return alloc(TRACE_NEW, n, alignment, size_class_aligned(n, alignment), false);
+}
+
+static void *
+conceal_plain(size_t n, bool zero)
 {
 	bool known = false;
 	struct pginfo *pg;
@@ -205,6 +243,16 @@ iconceal(size_t n, bool zero)
 	return p;
 }
 
+void *
+iconceal(size_t n, bool zero)
+{
+	void *p = conceal_plain(n, zero);
+
+	if (UNLIKELY(opt.trace != 0))
+		trace_alloc(zero ? TRACE_CALLOC : TRACE_MALLOC, p, n, 1);
+	return p;
+}
+
 /* --- freeing ------------------------------------------------------------------------------ */
 
 /* A chunk in a page whose owner is `kind`. */
@@ -216,8 +264,8 @@ free_chunk(struct pginfo *pg, const void *p, uintptr_t kind)
 }
 
 /* What is not a chunk of the first arena, or met by options that look at each allocation. */
-static NOINLINE void
-free_other(void *p, const char *func)
+static void
+free_plain(void *p, const char *func)
 {
 	struct pginfo *pg = page_dir_find(p);
 	uintptr_t kind = pg == NULL ? MALLOC_NOT_MINE : load_acquire(&pg->owner);
@@ -243,6 +291,14 @@ free_other(void *p, const char *func)
 		heap_report(func, fault, p, 0);
 }
 
+static NOINLINE void
+free_other(void *p, const char *func)
+{
+	if (opt.trace != 0 && p != NULL)
+		trace_free(p, func[0] == 'o' ? TRACE_BY_DELETE : TRACE_BY_FREE);
+	free_plain(p, func);
+}
+
 NOINLINE void
 ifree(void *p, const char *func)
 {
@@ -250,7 +306,7 @@ ifree(void *p, const char *func)
 	enum ptr_fault fault;
 	uintptr_t kind;
 
-	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(opt.careful) ||
+	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(opt.tagged) ||
 	    UNLIKELY(!owner_is(kind = load_acquire(&pg->owner)))) {
 		free_other(p, func);
 		return;
@@ -338,29 +394,27 @@ iusable(const void *p, const char *func)
 static void *
 move(void *p, size_t have, size_t n, bool concealed, const char *func)
 {
-	void *to = concealed ? iconceal(n, false) : imalloc(n);
+	void *to = concealed ? conceal_plain(n, false) :
+	    UNLIKELY(opt.tagged) ? alloc_optional(n, 1, false) : imalloc(n);
 
 	/* Too little memory to shrink is no reason to fail, unless an option must see the move. */
 	if (to == NULL)
 		return n <= have && !opt.careful ? p : NULL;
 	memcpy(to, p, n < have ? n : have);
-	ifree(p, func);
+	if (UNLIKELY(opt.tagged))
+		free_plain(p, func);
+	else
+		ifree(p, func);
 	return to;
 }
 
-void *
-irealloc(void *p, size_t n, const char *func)
+static void *
+resize(void *p, size_t n, const char *func)
 {
 	struct pginfo *pg;
 	size_t have;
 	void *to = NULL;
 
-	if (LIKELY(page_dir_get(p, &pg)) && LIKELY(!opt.careful) &&
-	    LIKELY(owner_is(load_acquire(&pg->owner))) &&
-	    LIKELY(chunk_verify(pg, p) == PTR_OK)) {
-		have = chunk_size(pg);
-		return stays(n, have) ? p : move(p, have, n, false, func);
-	}
 	if (UNLIKELY(sample_owns(p))) {
 		have = iusable(p, func);
 		return have == 0 && sample_size(p, &have) != PTR_OK ? NULL :
@@ -384,6 +438,28 @@ irealloc(void *p, size_t n, const char *func)
 	if (to != NULL)
 		return to;
 	return move(p, have, n, !owner_is(load_relaxed(&pg->owner)) && pg->large.concealed, func);
+}
+
+void *
+irealloc(void *p, size_t n, const char *func)
+{
+	struct pginfo *pg;
+	size_t have;
+	uint64_t start;
+	void *to;
+
+	if (LIKELY(page_dir_get(p, &pg)) && LIKELY(!opt.tagged) &&
+	    LIKELY(owner_is(load_acquire(&pg->owner))) &&
+	    LIKELY(chunk_verify(pg, p) == PTR_OK)) {
+		have = chunk_size(pg);
+		return stays(n, have) ? p : move(p, have, n, false, func);
+	}
+	if (LIKELY(opt.trace == 0))
+		return resize(p, n, func);
+	start = trace_resizing();
+	to = resize(p, n, func);
+	trace_resized(p, to, n, start);
+	return to;
 }
 
 /* --- the whole heap ----------------------------------------------------------------------- */
@@ -416,37 +492,4 @@ heap_trim(void)
 	any |= trim_chunks();
 	any |= pages_trim();
 	return any;
-}
-
-bool
-heap_owns(const void *p)
-{
-	struct pginfo *pg = page_dir_find(p);
-	uintptr_t kind = pg == NULL ? MALLOC_NOT_MINE : load_acquire(&pg->owner);
-	size_t n;
-
-	if (sample_owns(p))
-		return sample_size(p, &n) == PTR_OK;
-	if (owner_is(kind))
-		return chunk_verify(pg, p) == PTR_OK && !careful_is_delayed(pg, p);
-	return kind == MALLOC_FIRST && large_verify(pg, p) == PTR_OK;
-}
-
-void *
-heap_base(const void *p, size_t *nbytes)
-{
-	struct pginfo *pg = page_dir_find(p);
-	struct place place = {.kind = PLACE_UNKNOWN};
-
-	if (pg == NULL && !sample_owns(p))
-		return NULL;
-	heap_place(pg, p, &place);
-	if (place.kind == PLACE_UNKNOWN || place.kind == PLACE_FREE_RUN)
-		return NULL;
-	if (place.kind != PLACE_LARGE && !heap_owns((void *)place.start))
-		return NULL;
-	if ((uintptr_t)p < place.start || (uintptr_t)p >= place.end)
-		return NULL;
-	*nbytes = place.end - place.start;
-	return (void *)place.start;
 }

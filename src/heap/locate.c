@@ -4,6 +4,7 @@
  */
 #include "chunk/chunk.h"
 #include "heap/careful.h"
+#include "heap/heap.h"
 #include "heap/imalloc.h"
 #include "heap/sample.h"
 #include "large/large.h"
@@ -98,4 +99,37 @@ heap_verify(const void *p, const char *func)
 		return pg;
 	heap_report(func, fault, p, 0);
 	return NULL;
+}
+
+bool
+heap_owns(const void *p)
+{
+	struct pginfo *pg = page_dir_find(p);
+	uintptr_t kind = pg == NULL ? MALLOC_NOT_MINE : load_acquire(&pg->owner);
+	size_t n;
+
+	if (sample_owns(p))
+		return sample_size(p, &n) == PTR_OK;
+	if (owner_is(kind))
+		return chunk_verify(pg, p) == PTR_OK && !careful_is_delayed(pg, p);
+	return kind == MALLOC_FIRST && large_verify(pg, p) == PTR_OK;
+}
+
+void *
+heap_base(const void *p, size_t *nbytes)
+{
+	struct pginfo *pg = page_dir_find(p);
+	struct place place = {.kind = PLACE_UNKNOWN};
+
+	if (pg == NULL && !sample_owns(p))
+		return NULL;
+	heap_place(pg, p, &place);
+	if (place.kind == PLACE_UNKNOWN || place.kind == PLACE_FREE_RUN)
+		return NULL;
+	if (place.kind != PLACE_LARGE && !heap_owns((void *)place.start))
+		return NULL;
+	if ((uintptr_t)p < place.start || (uintptr_t)p >= place.end)
+		return NULL;
+	*nbytes = place.end - place.start;
+	return (void *)place.start;
 }

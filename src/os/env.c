@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -31,6 +32,18 @@ const char *
 env_program(void)
 {
 	return program_invocation_short_name != NULL ? program_invocation_short_name : "?";
+}
+
+size_t
+env_command(char *text, size_t nbytes)
+{
+	int saved = errno, fd = open("/proc/self/cmdline", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, nbytes);
+
+	if (fd >= 0)
+		close(fd);
+	errno = saved;
+	return n < 0 ? 0 : (size_t)n;
 }
 
 bool
@@ -122,6 +135,38 @@ env_thread(void)
 	return (int)syscall(SYS_gettid);
 }
 
+int
+env_process(void)
+{
+	return (int)getpid();
+}
+
+int
+env_parent(void)
+{
+	return (int)getppid();
+}
+
+void
+env_sleep_ms(unsigned ms)
+{
+	int saved = errno;
+	struct timespec t = {(time_t)(ms / 1000), (long)(ms % 1000) * 1000000};
+
+	(void)nanosleep(&t, NULL);
+	errno = saved;
+}
+
+bool
+env_process_lives(int pid)
+{
+	int saved = errno;
+	bool lives = kill(pid, 0) == 0 || errno != ESRCH;
+
+	errno = saved;
+	return lives;
+}
+
 uint64_t
 env_random(void)
 {
@@ -142,6 +187,27 @@ env_clock_ms(void)
 	(void)clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
 	errno = saved;
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static uint64_t
+clock_ns(clockid_t id)
+{
+	struct timespec t = {0, 0};
+
+	(void)clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+uint64_t
+env_clock_ns(void)
+{
+	return clock_ns(CLOCK_MONOTONIC);
+}
+
+uint64_t
+env_wall_ns(void)
+{
+	return clock_ns(CLOCK_REALTIME);
 }
 
 void

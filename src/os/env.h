@@ -12,6 +12,8 @@ void env_init(void);
 
 /* The program's name without its folder, for messages. */
 const char *env_program(void);
+/* The command line, a 0 after each word, cut to the size of text; returns its bytes. */
+size_t env_command(char *text, size_t nbytes);
 /* True in set-uid and other programs that must not trust their environment. */
 bool env_secure(void);
 /*
@@ -25,8 +27,19 @@ bool env_link(const char *path, char *text, size_t nbytes);
 uint64_t env_random(void);
 /* Milliseconds of a clock that only goes forward, exact to a few. */
 uint64_t env_clock_ms(void);
+/* Nanoseconds of a clock that only goes forward and is the same for all processors. */
+uint64_t env_clock_ns(void);
+/* Nanoseconds since 1970. */
+uint64_t env_wall_ns(void);
 /* The kernel's number of the calling thread. */
 int env_thread(void);
+/* The kernel's number of the process, and of its parent. */
+int env_process(void);
+int env_parent(void);
+/* Waits for about so long, or until a signal. */
+void env_sleep_ms(unsigned ms);
+/* Whether there is a process of this number. */
+bool env_process_lives(int pid);
 /* Writes a whole text to standard error, past interrupted writes. */
 void env_write(const char *text, size_t nbytes);
 

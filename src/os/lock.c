@@ -15,7 +15,7 @@ struct lock {
 };
 
 static struct lock locks[LOCK_COUNT];
-static __thread uint8_t held_mask __attribute__((tls_model("initial-exec")));
+static __thread uint16_t held_mask __attribute__((tls_model("initial-exec")));
 
 ALWAYS_INLINE void
 cpu_relax(void)
@@ -54,7 +54,7 @@ lock_take(enum lock_rank rank)
 
 	if (PHK_DEBUG) {
 		ASSERT((held_mask >> rank) == 0);
-		held_mask = (uint8_t)(held_mask | 1U << rank);
+		held_mask = (uint16_t)(held_mask | 1U << rank);
 	}
 	if (UNLIKELY(!__atomic_compare_exchange_n(state, &free_state, 1, false, __ATOMIC_ACQUIRE,
 	    __ATOMIC_RELAXED)))
@@ -67,7 +67,7 @@ lock_drop(enum lock_rank rank)
 	int *state = &locks[rank].state;
 
 	if (PHK_DEBUG)
-		held_mask = (uint8_t)(held_mask & ~(1U << rank));
+		held_mask = (uint16_t)(held_mask & ~(1U << rank));
 	if (UNLIKELY(__atomic_exchange_n(state, 0, __ATOMIC_RELEASE) == 2)) {
 		int saved = errno;
 

@@ -20,6 +20,7 @@ enum lock_rank {
 	LOCK_PURGE,  /* one thread at a time gives back memory in pages of other threads */
 	LOCK_PAGE,   /* page_dir entries of free runs, the run tree, the metadata pool, arenas */
 	LOCK_STACK,  /* the table of stacks */
+	LOCK_TRACE,  /* a process's place in its trace */
 	LOCK_COUNT,
 };
 

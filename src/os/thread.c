@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static pthread_key_t key;
 static bool have_key;
@@ -24,6 +26,16 @@ thread_exit_arm(void *value)
 
 	errno = saved;
 	return done;
+}
+
+bool
+thread_gone(int tid)
+{
+	int saved = errno;
+	bool gone = syscall(SYS_tgkill, getpid(), tid, 0) != 0 && errno == ESRCH;
+
+	errno = saved;
+	return gone;
 }
 
 void

@@ -13,6 +13,8 @@ bool thread_exit_init(void (*at_exit)(void *));
  * turn. May allocate memory; false when it could not be arranged.
  */
 bool thread_exit_arm(void *value);
+/* Whether no thread of the process has this number of the kernel's any more. */
+bool thread_gone(int tid);
 /* Registers the three functions around fork. */
 void thread_fork_init(void (*prepare)(void), void (*parent)(void), void (*child)(void));
 

@@ -223,6 +223,29 @@ vm_seal(void *base, size_t nbytes)
 	return done;
 }
 
+void *
+vm_map_file(void *where, int fd, uint64_t offset, size_t nbytes, bool children)
+{
+	int saved = errno;
+	void *p = injected() ? MAP_FAILED : mmap(where, nbytes, PROT_READ | PROT_WRITE,
+	    MAP_SHARED | (where != NULL ? MAP_FIXED : 0), fd, (off_t)offset);
+
+	if (p != MAP_FAILED && !children)
+		(void)madvise(p, nbytes, MADV_DONTFORK);
+	errno = saved;
+	return p == MAP_FAILED ? NULL : p;
+}
+
+bool
+vm_wipe_on_fork(void *base, size_t nbytes)
+{
+	int saved = errno;
+	bool done = !injected() && madvise(base, nbytes, MADV_WIPEONFORK) == 0;
+
+	errno = saved;
+	return done;
+}
+
 size_t
 vm_limit(void)
 {

@@ -55,6 +55,14 @@ void vm_populate(void *base, size_t nbytes);
 /* Makes a range read-only for good. */
 bool vm_seal(void *base, size_t nbytes);
 
+/*
+ * Maps part of a file, shared, in place of what is mapped at `where`, or anywhere when that is
+ * NULL. Children of fork do not have it unless they are to share it.
+ */
+void *vm_map_file(void *where, int fd, uint64_t offset, size_t nbytes, bool children);
+/* Makes a committed range zero in children of fork. */
+bool vm_wipe_on_fork(void *base, size_t nbytes);
+
 /* The limit on address space in bytes, or SIZE_MAX when there is none. */
 size_t vm_limit(void);
 

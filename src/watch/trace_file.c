@@ -1,0 +1,136 @@
+/*
+ * trace_file.c: a file that grows by blocks; see trace_file.h. Its head is mapped for as long as
+ * the process lives and is shared by all processes that write to the file: `end` is where the next
+ * block goes, taken by an atomic add.
+ */
+#include "watch/trace_file.h"
+
+#include "base/fmt.h"
+#include "os/env.h"
+#include "os/file.h"
+#include "os/vm.h"
+
+#include <string.h>
+
+/* Blocks that the collector may be behind before the program waits for it. */
+#define BEHIND_MAX 1024U
+#define WAIT_MS 1U
+#define WAITS_PER_LOOK 100U
+
+bool trace_on;
+static struct file file;
+static struct trace_head *head;
+
+/* error: an errno, or -1 when it is not known. */
+static COLD void
+stop(int error)
+{
+	struct fmt f;
+
+	if (!__atomic_exchange_n(&trace_on, false, __ATOMIC_RELAXED))
+		return;
+	f.len = 0;
+	fmt_add(&f, "%s(%u) in malloc(): warning: cannot write trace %s: %s\n", env_program(),
+	    (unsigned)env_process(), file.path, file_problem(error));
+	env_write(f.text, f.len);
+}
+
+static void
+name_file(char *path, size_t nbytes)
+{
+	struct fmt f;
+
+	if (env_get("MALLOC_TRACE_FILE", path, nbytes) && path[0] != '\0')
+		return;
+	f.len = 0;
+	fmt_add(&f, "malloc.trace.%u%c", (unsigned)env_process(), 0);
+	memcpy(path, f.text, f.len);
+}
+
+void
+trace_file_open(void)
+{
+	char path[FILE_PATH_MAX];
+	struct trace_head start = {
+		.magic = TRACE_MAGIC,
+		.version = TRACE_VERSION,
+		.block_nbytes = TRACE_BLOCK_NBYTES,
+		.tick_ns = TRACE_TICK_NS,
+		.wall_ns = env_wall_ns(),
+		.clock_ns = env_clock_ns(),
+		.end = TRACE_BLOCK_NBYTES,
+	};
+	int error;
+
+	/* Whoever starts a set-uid program chooses the folder that it would write to. */
+	if (env_secure())
+		return;
+	name_file(path, sizeof(path));
+	error = file_open(&file, path, &start, sizeof(start), offsetof(struct trace_head, wall_ns));
+	if (error == 0) {
+		head = vm_map_file(NULL, file.fd, 0, vm_pagesize, true);
+		if (head == NULL)
+			error = -1;
+	}
+	store_release(&trace_on, true);
+	if (error != 0)
+		stop(error);
+}
+
+/* While a collector lives and is far behind, the program waits for it. */
+static void
+wait_for_collector(void)
+{
+	for (unsigned i = 1; load_relaxed(&head->collector) != 0 &&
+	    load_acquire(&head->closed) == 0 &&
+	    load_relaxed(&head->full) - load_relaxed(&head->collected) > BEHIND_MAX; i++) {
+		if (i % WAITS_PER_LOOK == 0 && !env_process_lives(load_relaxed(&head->collector)))
+			return;
+		env_sleep_ms(WAIT_MS);
+	}
+}
+
+struct trace_block *
+trace_file_next(void *where, bool populate)
+{
+	struct trace_block *b;
+	uint64_t offset;
+	int error;
+
+	if (!load_acquire(&trace_on))
+		return NULL;
+	if (load_acquire(&head->closed) != 0) {
+		store_relaxed(&trace_on, false);
+		return NULL;
+	}
+	wait_for_collector();
+	offset = __atomic_fetch_add(&head->end, TRACE_BLOCK_NBYTES, __ATOMIC_RELAXED);
+	error = file_descriptor(&file) < 0 ? -1 : file_extend(&file, offset, TRACE_BLOCK_NBYTES);
+	b = error != 0 ? NULL :
+	    vm_map_file(where, file.fd, offset, TRACE_BLOCK_NBYTES, false);
+	if (b == NULL) {
+		stop(error != 0 ? error : -1);
+		return NULL;
+	}
+	if (populate)
+		vm_populate(b, TRACE_BLOCK_NBYTES);
+	return b;
+}
+
+void
+trace_file_done(void)
+{
+	__atomic_add_fetch(&head->full, 1, __ATOMIC_RELEASE);
+}
+
+uint32_t
+trace_file_process(void)
+{
+	return __atomic_add_fetch(&head->processes, 1, __ATOMIC_RELAXED);
+}
+
+bool
+trace_file_collected(void)
+{
+	return load_relaxed(&head->collector) != 0;
+}
