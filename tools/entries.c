@@ -134,6 +134,25 @@ count_uncounted(const struct reader *r, uint32_t i)
 	return least < 0 ? 0 : (uint64_t)least;
 }
 
+/* Keeps a page's bitmap, or none at all where they are too many. */
+static void
+keep_bitmap(struct reader *r, const uint64_t *bits, uint32_t nwords)
+{
+	struct snapshot *s = r->s;
+
+	if (!r->with_runs || s->bitmap_nwords > SNAPSHOT_BITMAP_NWORDS)
+		return;
+	if (s->bitmaps == NULL)
+		s->bitmaps = xcalloc(SNAPSHOT_BITMAP_NWORDS, sizeof(*bits));
+	s->bitmap_nwords += nwords;
+	if (s->bitmap_nwords <= SNAPSHOT_BITMAP_NWORDS) {
+		memcpy(s->bitmaps + s->bitmap_nwords - nwords, bits, nwords * sizeof(*bits));
+		return;
+	}
+	free(s->bitmaps);
+	s->bitmaps = NULL;
+}
+
 void
 count_chunks(struct reader *r, struct run *run, uint32_t i)
 {
@@ -152,6 +171,7 @@ count_chunks(struct reader *r, struct run *run, uint32_t i)
 		bits[w] = ~(bits[w] | remote); /* now 1 is in use */
 		live += (uint32_t)__builtin_popcountll(bits[w]);
 	}
+	keep_bitmap(r, bits, nwords);
 	run->live = (uint16_t)live;
 	run->hollow = (uint16_t)count_hollow(r->s, f, bits);
 	f->npages++;

@@ -34,25 +34,29 @@ oklch(double lightness, double chroma, double hue)
 }
 
 uint32_t
-color_class(const struct snapshot *s, uint32_t class_no, double occupied)
+color_class(const struct snapshot *s, uint32_t class_no, double occupied, bool dark)
 {
 	double part = s->class_count > 1 ? (double)class_no / (s->class_count - 1) : 0;
+	double hue = 265 - 300 * part;
 
 	/* Neighbours in size are neighbours in hue; every other one is a little darker. */
+	if (dark)
+		return oklch(0.29 + (class_no % 2 == 0 ? 0.49 : 0.41) * occupied,
+		    0.03 + 0.115 * occupied, hue);
 	return oklch(0.95 - (class_no % 2 == 0 ? 0.31 : 0.38) * occupied,
-	    0.025 + 0.135 * occupied, 265 - 300 * part);
+	    0.025 + 0.135 * occupied, hue);
 }
 
 uint32_t
-color_kind(enum run_kind kind)
+color_kind(enum run_kind kind, bool dark)
 {
 	switch (kind) {
 	case RUN_LARGE:
-		return 0x4b5563;
+		return dark ? 0x9aa4b2 : 0x4b5563;
 	case RUN_FREE:
-		return 0xeceae3;
+		return dark ? 0x262b31 : 0xeceae3;
 	case RUN_GUARD:
-		return 0xb91c1c;
+		return dark ? 0xe5484d : 0xb91c1c;
 	case RUN_CHUNKS:
 	case RUN_UNSETTLED:
 		break;

@@ -9,9 +9,12 @@
 /* Shades of a size class: 0 is a page without a chunk in use, the last one is full. */
 #define SHADE_COUNT 9U
 
-/* 0xrrggbb. Classes from small to large go round the colours; whole pages are grey. */
-uint32_t color_class(const struct snapshot *s, uint32_t class_no, double occupied);
-uint32_t color_kind(enum run_kind kind);
+/*
+ * 0xrrggbb, on light paper or dark. Classes from small to large go round the colours; whole pages
+ * are grey.
+ */
+uint32_t color_class(const struct snapshot *s, uint32_t class_no, double occupied, bool dark);
+uint32_t color_kind(enum run_kind kind, bool dark);
 
 /* Reads the heap of an open target; the name of the file says what is drawn. */
 void map_write(struct target *t, const char *path);

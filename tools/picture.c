@@ -102,8 +102,9 @@ static uint32_t
 run_color(const struct snapshot *s, const struct run *run)
 {
 	if (run->kind != RUN_CHUNKS)
-		return color_kind((enum run_kind)run->kind);
-	return color_class(s, run->class_no, (double)run->live / s->classes[run->class_no].nchunks);
+		return color_kind((enum run_kind)run->kind, false);
+	return color_class(s, run->class_no, (double)run->live / s->classes[run->class_no].nchunks,
+	    false);
 }
 
 /* What most of a cell's pages are: sums by size class, then by kind. */
@@ -121,9 +122,9 @@ mix_color(const struct snapshot *s, const struct mix *m)
 		if (m->npages[i] > m->npages[most])
 			most = i;
 	if (most >= CLASS_MAX)
-		return color_kind((enum run_kind)(most - CLASS_MAX));
+		return color_kind((enum run_kind)(most - CLASS_MAX), false);
 	return color_class(s, (uint32_t)most,
-	    (double)m->live[most] / (double)(m->npages[most] * s->classes[most].nchunks));
+	    (double)m->live[most] / (double)(m->npages[most] * s->classes[most].nchunks), false);
 }
 
 static void
@@ -229,12 +230,12 @@ draw_legend(struct picture *p, double top)
 		if (s->classes[c].npages == 0)
 			continue;
 		for (int i = 0; i < 4; i++)
-			shades[i] = color_class(s, c, i / 3.0);
+			shades[i] = color_class(s, c, i / 3.0, false);
 		snprintf(name, sizeof(name), "%u", s->classes[c].size);
 		legend_entry(p, n++, top, shades, name, s->classes[c].npages * s->page_nbytes);
 	}
 	for (int kind = RUN_LARGE; kind <= RUN_UNSETTLED; kind++) {
-		uint32_t rgb = color_kind((enum run_kind)kind);
+		uint32_t rgb = color_kind((enum run_kind)kind, false);
 
 		if (npages[kind] != 0)
 			legend_entry(p, n++, top, (uint32_t[]){ rgb, rgb, rgb, rgb }, names[kind],

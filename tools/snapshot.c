@@ -356,5 +356,7 @@ void
 snapshot_free(struct snapshot *s)
 {
 	free(s->runs);
+	free(s->bitmaps);
 	s->runs = NULL;
+	s->bitmaps = NULL;
 }

@@ -18,6 +18,7 @@
 #include "phkmalloc_inspect.h"
 
 #define CLASS_MAX 256U
+#define SNAPSHOT_BITMAP_NWORDS ((size_t)1 << 18) /* kept, at most */
 
 enum run_kind {
 	RUN_CHUNKS,
@@ -71,6 +72,12 @@ struct snapshot {
 	uint64_t nmalloc, nfree;
 	struct run *runs;    /* if wanted, in the order of addresses, arena by arena */
 	size_t run_count;
+	/*
+	 * With runs, and while there are few: for each run of chunks in turn the words that a bit
+	 * for each chunk takes, 1 in use. NULL when the heap has more.
+	 */
+	uint64_t *bitmaps;
+	size_t bitmap_nwords;
 };
 
 /* Entries of page_dir that are looked at before the rest of a heap is left alone. */
