@@ -1,12 +1,15 @@
 /*
  * picture.c: the map as an SVG or PNG file; see map.h. One layout, two ways to put a rectangle and
- * a text on it. Pages that are too many for cells that can be seen share them.
+ * a text on it. Pages that are too many for cells that can be seen share them; where they are few
+ * their chunks are drawn. An SVG has a path for each colour, in units of a cell: it stays small.
  */
 #include "map.h"
 
 #include <cairo.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #define WIDTH 1240.0
@@ -16,7 +19,10 @@
 #define GRID_WIDTH (WIDTH - 2 * MARGIN - GUTTER)
 #define GRID_HEIGHT 720.0
 #define CELLS_MAX 24000U
-#define CELL_MAX 48.0
+#define CELL_MAX 96.0
+#define CHUNKS_FROM 30.0 /* the side of a cell that its chunks are drawn from */
+#define CHUNKS_MAX 40000U /* in use, of a heap whose chunks are drawn */
+#define COLORS_MAX 1024U
 #define LEGEND_COLUMNS 8U
 #define LEGEND_ROW 34.0
 #define PNG_SCALE 2.0
@@ -24,6 +30,19 @@
 #define PAPER 0xfbfaf7
 #define INK 0x1d2126
 #define SOFT 0x5d6670
+
+/* Rectangles of one colour in an SVG. */
+struct path {
+	uint32_t rgb;
+	char *text;
+	size_t size;
+	FILE *f;
+};
+
+struct paths {
+	struct path path[COLORS_MAX];
+	size_t count;
+};
 
 struct picture {
 	const struct snapshot *s;
@@ -35,6 +54,8 @@ struct picture {
 	uint64_t rows;
 	double cell;
 	double height;
+	bool with_chunks;
+	struct paths cells, chunks; /* SVG only */
 };
 
 static void
@@ -81,20 +102,107 @@ text(struct picture *p, double x, double y, double size, bool bold, int align, u
 	cairo_show_text(p->png, words);
 }
 
+static FILE *
+path_of(struct paths *paths, uint32_t rgb)
+{
+	size_t i = 0;
+
+	while (i < paths->count && paths->path[i].rgb != rgb)
+		i++;
+	if (i == COLORS_MAX)
+		fail(STATUS_OTHER, "more colours than a picture can have");
+	if (i == paths->count) {
+		struct path *new = &paths->path[paths->count++];
+
+		new->rgb = rgb;
+		new->f = open_memstream(&new->text, &new->size);
+		if (new->f == NULL)
+			fail(STATUS_OTHER, "out of memory");
+	}
+	return paths->path[i].f;
+}
+
+/* In units of a cell; stroke is what their edges lose, so that there is a gap between them. */
+static void
+put_paths(struct picture *p, struct paths *paths, double stroke)
+{
+	fprintf(p->svg, "<g transform=\"translate(%g %g) scale(%.6g)\"", MARGIN + GUTTER, TOP, p->cell);
+	if (stroke > 0)
+		fprintf(p->svg, " stroke=\"#%06x\" stroke-width=\"%.4g\"", PAPER, stroke);
+	fprintf(p->svg, ">\n");
+	for (size_t i = 0; i < paths->count; i++) {
+		struct path *path = &paths->path[i];
+
+		if (fclose(path->f) != 0)
+			fail(STATUS_OTHER, "out of memory");
+		fprintf(p->svg, "<path fill=\"#%06x\" d=\"%s\"/>\n", path->rgb, path->text);
+		free(path->text);
+	}
+	fprintf(p->svg, "</g>\n");
+}
+
+static double
+gap_of(const struct picture *p)
+{
+	return p->cell >= 14 ? 2 : p->cell >= 6 ? 1 : 0;
+}
+
 /* Cells from..to-1 in one colour, as bars that go on in the next row. */
 static void
 bar(struct picture *p, uint64_t from, uint64_t to, uint32_t rgb)
 {
-	double gap = p->cell >= 14 ? 2 : p->cell >= 6 ? 1 : 0;
+	double gap = gap_of(p);
 
 	while (from < to) {
-		uint64_t column = from % p->columns;
+		uint64_t column = from % p->columns, row = from / p->columns;
 		uint64_t n = p->columns - column < to - from ? p->columns - column : to - from;
 
-		rect(p, MARGIN + GUTTER + (double)column * p->cell,
-		    TOP + (double)(from / p->columns) * p->cell, (double)n * p->cell - gap,
-		    p->cell - gap, rgb);
+		if (p->svg != NULL)
+			fprintf(path_of(&p->cells, rgb), "M%" PRIu64 " %" PRIu64 "h%" PRIu64 "v1h-%"
+			    PRIu64 "z", column, row, n, n);
+		else
+			rect(p, MARGIN + GUTTER + (double)column * p->cell,
+			    TOP + (double)row * p->cell, (double)n * p->cell - gap, p->cell - gap, rgb);
 		from += n;
+	}
+}
+
+/* A rectangle inside the cell of a page, in parts of what is left of it beside the gap. */
+static void
+chunk_rect(struct picture *p, uint64_t page, double x, double y, double w, double h, uint32_t rgb)
+{
+	double side = p->cell - gap_of(p);
+	double left = (double)(page % p->columns), top = (double)(page / p->columns);
+
+	if (p->svg != NULL) {
+		double part = side / p->cell, edge = gap_of(p) / p->cell / 2;
+
+		fprintf(path_of(&p->chunks, rgb), "M%.5g %.5gh%.3gv%.3gh-%.3gz", left + edge + x * part,
+		    top + edge + y * part, w * part, h * part, w * part);
+		return;
+	}
+	rect(p, MARGIN + GUTTER + left * p->cell + x * side, TOP + top * p->cell + y * side, w * side,
+	    h * side, rgb);
+}
+
+/* The chunks of a page that are in use, in rows; those beside each other are one rectangle. */
+static void
+draw_chunks(struct picture *p, uint64_t page, const struct run *run, const uint64_t *used)
+{
+	uint32_t n = p->s->classes[run->class_no].nchunks;
+	uint32_t columns = (uint32_t)ceil(sqrt(n)), rows = (n + columns - 1) / columns;
+	uint32_t rgb = color_class(p->s, run->class_no, 1, false);
+
+	bar(p, page, page + 1, color_class(p->s, run->class_no, 0, false));
+	for (uint32_t i = 0; i < n;) {
+		uint32_t end = i, row_end = (i / columns + 1) * columns;
+
+		while (end < n && end < row_end && (used[end / 64] >> end % 64 & 1) != 0)
+			end++;
+		if (end > i)
+			chunk_rect(p, page, (double)(i % columns) / columns,
+			    (double)(i / columns) / rows, (double)(end - i) / columns, 1.0 / rows, rgb);
+		i = end > i ? end : i + 1;
 	}
 }
 
@@ -132,12 +240,18 @@ draw_cells(struct picture *p)
 {
 	const struct snapshot *s = p->s;
 	struct mix m = { 0 };
+	const uint64_t *used = s->bitmaps;
 	uint64_t page = 0;
 
 	for (size_t i = 0; i < s->run_count; i++) {
 		const struct run *run = &s->runs[i];
 		size_t what = run->kind == RUN_CHUNKS ? run->class_no : CLASS_MAX + run->kind;
 
+		if (p->with_chunks && run->kind == RUN_CHUNKS) {
+			draw_chunks(p, page++, run, used);
+			used += (s->classes[run->class_no].nchunks + 63) / 64;
+			continue;
+		}
 		if (p->group == 1) {
 			bar(p, page, page + run->npages, run_color(s, run));
 			page += run->npages;
@@ -162,17 +276,23 @@ draw_cells(struct picture *p)
 	}
 }
 
+/* Round offsets, each at the row that it lies in. */
 static void
 draw_offsets(struct picture *p)
 {
-	uint64_t step = (uint64_t)ceil(56 / p->cell);
-	char words[48];
+	uint64_t row = p->columns * p->group * p->s->page_nbytes, step = p->s->page_nbytes;
+	uint64_t end = p->s->npages * p->s->page_nbytes;
 
-	for (uint64_t row = 0; row < p->rows; row += step) {
-		snprintf(words, sizeof(words), "%s",
-		    show_bytes(row * p->columns * p->group * p->s->page_nbytes));
-		text(p, MARGIN + GUTTER - 12, TOP + (double)row * p->cell + 10, 10.5, false, 1, SOFT,
-		    words);
+	while (step < row || (double)step / (double)row * p->cell < 44)
+		step *= 2;
+	for (uint64_t at = 0; at < end; at += step) {
+		const char *words = show_bytes(at), *zero = strstr(words, ".0 ");
+		char whole[32];
+
+		snprintf(whole, sizeof(whole), "%.*s%s", zero == NULL ? 32 : (int)(zero - words), words,
+		    zero == NULL ? "" : zero + 2);
+		text(p, MARGIN + GUTTER - 12, TOP + (double)(at / row) * p->cell + 10, 10.5, false, 1,
+		    SOFT, whole);
 	}
 }
 
@@ -248,16 +368,18 @@ lay_out(struct picture *p)
 {
 	uint64_t cells, entries = 4;
 
-	p->group = (p->s->npages + CELLS_MAX - 1) / CELLS_MAX;
-	if (p->group == 0)
-		p->group = 1;
+	for (p->group = 1; p->s->npages > p->group * CELLS_MAX;)
+		p->group *= 2;
 	cells = (p->s->npages + p->group - 1) / p->group;
 	p->cell = sqrt(GRID_WIDTH * GRID_HEIGHT / (double)(cells == 0 ? 1 : cells));
 	p->cell = fmin(CELL_MAX, p->cell);
 	p->columns = (uint64_t)ceil(GRID_WIDTH / p->cell);
-	p->columns = (p->columns + 7) / 8 * 8; /* rows start at round numbers */
+	if (p->columns > 12)
+		p->columns = (p->columns + 7) / 8 * 8; /* rows start at round numbers */
 	p->cell = GRID_WIDTH / (double)p->columns;
 	p->rows = (cells + p->columns - 1) / p->columns;
+	p->with_chunks = p->s->bitmaps != NULL && p->cell >= CHUNKS_FROM &&
+	    p->s->chunk_live <= CHUNKS_MAX;
 	for (uint32_t c = 0; c < p->s->class_count; c++)
 		entries += p->s->classes[c].npages != 0;
 	p->height = TOP + (double)p->rows * p->cell + 60 +
@@ -273,8 +395,13 @@ draw(struct picture *p)
 	draw_head(p);
 	draw_offsets(p);
 	draw_cells(p);
+	if (p->svg != NULL) {
+		put_paths(p, &p->cells, gap_of(p) / p->cell);
+		put_paths(p, &p->chunks, 0);
+	}
 	text(p, MARGIN, top + 12, 12, true, 0, INK, "Bytes of a chunk");
 	text(p, MARGIN + 124, top + 12, 12, false, 0, SOFT,
+	    p->with_chunks ? "those in use are strong; below, the memory of their pages" :
 	    "from an empty page, pale, to a full one; below, the memory of its pages");
 	draw_legend(p, top + 28);
 }
@@ -309,6 +436,7 @@ map_png(FILE *f, const struct target *t, const struct snapshot *s)
 	    (int)(p.height * PNG_SCALE));
 	p.png = cairo_create(surface);
 	cairo_scale(p.png, PNG_SCALE, PNG_SCALE);
+	cairo_set_antialias(p.png, CAIRO_ANTIALIAS_NONE); /* of edges, not of text */
 	draw(&p);
 	if (cairo_surface_write_to_png_stream(surface, to_file, f) != CAIRO_STATUS_SUCCESS)
 		fail(STATUS_FILE, "the picture cannot be written: %m");

@@ -1,5 +1,6 @@
 # The `phkmalloc` command. It is part of `all` when the libraries of tools/packages.txt are there.
 #   make tools         the command      make check-tools   tests of it
+#   make doc/heap.svg  the picture in README.md
 
 TOOLS_SRC := $(sort $(wildcard tools/*.c))
 TOOLS_OBJ := $(TOOLS_SRC:tools/%.c=$(B)/obj/tools/%.o)
@@ -53,9 +54,16 @@ $(B)/tools/hostile: tools/test/hostile.c $(TOOLS_READER) $(wildcard tools/*.h)
 	$(CC) $(filter-out -fsanitize=%,$(BASE_CFLAGS)) -D_GNU_SOURCE -Itest \
 		-fsanitize=address,undefined -fno-sanitize-recover=all -o $@ $(filter %.c,$^)
 
+# The picture in README.md: a program's heap, as the command draws it.
+doc/heap.svg: $(B)/phkmalloc tools/test/picture.py $(SO)
+	@LD_PRELOAD=$(abspath $(SO)) PYTHONMALLOC=malloc PYTHONHASHSEED=0 /usr/bin/python3 \
+		tools/test/picture.py | { read -r ready; \
+		pid=$$(pgrep -f '^/usr/bin/python3 tools/test/picture.py' | head -n 1); \
+		$< map -o $@ "$$pid"; kill "$$pid"; }
+
 CHECK_MORE += check-tools
 ifeq ($(TOOLS_MISSING),)
-TOOLS_TESTS := $(sort $(wildcard tools/test/*.py))
+TOOLS_TESTS := $(sort $(filter-out %/picture.py,$(wildcard tools/test/*.py)))
 check-tools: $(B)/phkmalloc $(B)/tools/heap $(B)/tools/heap-static $(B)/tools/hostile $(SO)
 	@TOOL=$(abspath $(B)/phkmalloc) HEAP=$(abspath $(B)/tools/heap) \
 		HEAP_STATIC=$(abspath $(B)/tools/heap-static) SO=$(abspath $(SO)) test/run.py \

@@ -3,6 +3,7 @@
  *
  *   heap quiet MIB        fills about so many MiB with many sizes, frees some, prints
  *                         malloc_stats(), then "ready", and waits to be killed
+ *   heap huge MIB         large chunks and large allocations, not written to, some freed
  *   heap churn THREADS    allocates and frees on that many threads, some of it for each other
  *   heap crash MIB        like quiet, then abort()
  *   heap exit MIB         like quiet, then ends
@@ -90,6 +91,23 @@ fill(size_t nbytes)
 			free(kept[i]);
 }
 
+static void
+fill_untouched(size_t nbytes)
+{
+	size_t n = 0;
+
+	for (size_t sum = 0, i = 0; sum < nbytes; sum += n, i++) {
+		void *p;
+
+		n = i % 64 == 0 ? 1000000 : i / 4096 % 2 == 0 ? 32768 : 16384;
+		p = malloc(n);
+		if (p == NULL)
+			abort();
+		if (i % 4 == 3 || i % 256 == 0)
+			free(p);
+	}
+}
+
 int
 main(int argc, char **argv)
 {
@@ -104,6 +122,8 @@ main(int argc, char **argv)
 			if (pthread_create(&t, NULL, churn, (void *)i) != 0)
 				return 1;
 		}
+	} else if (strcmp(argv[1], "huge") == 0) {
+		fill_untouched(n << 20);
 	} else {
 		fill(n << 20);
 	}

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The page of `phkmalloc map -o heap.html` in a headless Chromium: what it shows, and that mouse and
-keyboard do with it what it says.
+"""The page of `phkmalloc map -o heap.html` in a headless Chromium: what it shows, and that mouse
+and keyboard do with it what it says.
 
 TOOL is the command, HEAP a process on the library SO. SHOTS is a folder for pictures of what was
 seen, for people to look at.
@@ -131,7 +131,8 @@ def test_mouse(page):
 def test_keyboard(page, keys):
     page.keys(keys.ARROW_RIGHT, keys.ARROW_RIGHT, keys.ARROW_DOWN)
     report(page.value("hovered") == 1 + page.value("columnsAt(level)") and
-           page.find("tip").is_displayed(), "arrows move the mark, which tells", page.value("hovered"))
+           page.find("tip").is_displayed(), "arrows move the mark, which tells",
+           page.value("hovered"))
     page.keys(keys.ENTER)
     page.keys("+")
     report(page.value("level") == 2, "Enter and + zoom in", page.value("level"))
@@ -188,24 +189,33 @@ def test_window(page):
 
 
 def test_huge(driver, folder):
-    """A heap of gigabytes: a page of a few megabytes that is quick."""
-    p = start("quiet", 10240)
-    path = os.path.join(folder, "huge.html")
-    subprocess.run([TOOL, "map", "-o", path, str(p.pid)], check=True)
-    stop(p)
-    page = Page(driver, path)
-    size = os.path.getsize(path)
-    report(size < 6 << 20, "a heap of 12 GiB is a page of some megabytes", size)
-    taken = page.value("(() => { const t = performance.now(); draw(); "
-                       "return performance.now() - t })()")
-    shares = page.value("levels[0].group")
-    report(shares > 1 and page.value("levels[levels.length - 1].group") == 1,
-           f"cells share pages until one zooms in ({shares} at first)")
-    print(f"# {size} bytes, drawn in {taken:.0f} ms")
-    page.move(400, 300)
-    report("of the heap" in page.find("tip").text, "a shared cell tells what it is made of",
-           page.find("tip").text)
-    page.shot("huge")
+    """Heaps of gigabytes: pages of a few megabytes that are quick."""
+    for mib, coarse in ((6 << 10, False), (40 << 10, True)):
+        p = start("huge", mib)
+        path = os.path.join(folder, "huge.html")
+        subprocess.run([TOOL, "map", "-o", path, str(p.pid)], check=True)
+        said = json.loads(subprocess.run([TOOL, "stat", "--json", str(p.pid)], check=True,
+                                         capture_output=True).stdout)
+        stop(p)
+        page = Page(driver, path)
+        size = os.path.getsize(path)
+        gib = said["heap"]["pages"] * said["heap"]["page_bytes"] / (1 << 30)
+        report(size < 6 << 20, f"a heap of {gib:.0f} GiB is a page of some megabytes", size)
+        taken = page.value("(() => { const t = performance.now(); draw(); "
+                           "return performance.now() - t })()")
+        print(f"# {size} bytes, drawn in {taken:.0f} ms")
+        report(page.value("levels[0].group") > 1 and
+               page.value("levels[levels.length - 1].group") == 1 and
+               (page.value("heap.unit") > 1) == coarse,
+               "cells share pages until one zooms in", page.value("[levels[0].group, heap.unit]"))
+        report(page.value("pageCount") == said["heap"]["pages"] and
+               page.value("heap.sums[classCount + FREE]")[:2] ==
+               [said["free"]["pages"], said["free"]["runs"]], "sums are exact all the same",
+               page.value("pageCount"))
+        page.move(400, 300)
+        report("of the heap" in page.find("tip").text,
+               "a shared cell tells what it is made of", page.find("tip").text)
+        page.shot(f"huge-{gib:.0f}")
 
 
 def start(*args):
