@@ -66,10 +66,11 @@ $(SO): $(OBJ) src/api/export.map
 		-o $@ $(OBJ)
 	@ln -sf $(@F) $(@D)/$(SONAME)
 
-# One object whose internal names nobody outside can see or collide with.
+# One object whose internal names nobody outside can see or collide with. Without groups: a linker
+# would drop ours for a program's of the same name, and a local name in it would lead nowhere.
 $(A): $(OBJ)
 	@rm -f $@
-	$(LD) -r -o $(B)/phkmalloc.o $(OBJ)
+	$(LD) -r --force-group-allocation -o $(B)/phkmalloc.o $(OBJ)
 	$(OBJCOPY) --localize-hidden $(B)/phkmalloc.o
 	$(AR) rcs $@ $(B)/phkmalloc.o
 	@rm -f $(B)/phkmalloc.o
@@ -78,8 +79,8 @@ clean:
 	rm -rf build
 
 -include $(OBJ:.o=.d)
--include scripts/scripts.mk test/test.mk test/unit/unit.mk bench/bench.mk classic/classic.mk
--include tools/tools.mk revisited/revisited.mk
+-include scripts/scripts.mk test/test.mk test/unit/unit.mk test/port/port.mk bench/bench.mk
+-include classic/classic.mk tools/tools.mk revisited/revisited.mk
 
 .PHONY: all clean
 .DEFAULT_GOAL := all

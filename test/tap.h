@@ -54,6 +54,16 @@ skip(const char *promise, const char *why)
 	printf("ok %u - %s # SKIP %s\n", ++tap_count, promise, why);
 }
 
+/* Skips what would measure or hear QEMU instead of the program that it runs. */
+UNUSED static bool
+skip_emulated(const char *promise)
+{
+	if (getenv("QEMU_CPU") == NULL)
+		return false;
+	skip(promise, "QEMU's own memory and messages would be looked at");
+	return true;
+}
+
 /* The exit status of the test. */
 UNUSED static int
 tap_done(void)

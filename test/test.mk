@@ -2,7 +2,8 @@
 # start real programs so.
 #   make check-public   all of them        make check-fast   those that take a second or less
 
-TEST_API := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/api/*.c))) $(B)/test/api/new
+TEST_API := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/api/*.c))) $(B)/test/api/new \
+	$(B)/test/api/new-static
 TEST_MISUSE := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/misuse/*.c)))
 TEST_MEMORY := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/memory/*.c)))
 TEST_PROPERTY := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/property/*.c)))
@@ -34,6 +35,11 @@ $(B)/test/%: test/%.c | $(SO)
 $(B)/test/%: test/%.cc | $(SO)
 	@mkdir -p $(@D)
 	$(CXX) $(TEST_CXXFLAGS) $(TEST_CFLAGS) -o $@ $< $(TEST_LINK)
+
+# Exceptions go through frames of the archive, too.
+$(B)/test/api/new-static: test/api/new.cc $(A)
+	@mkdir -p $(@D)
+	$(CXX) $(TEST_CXXFLAGS) $(TEST_CFLAGS) -static -o $@ $(filter %.cc %.a,$^)
 
 public-tests: $(TEST_BIN)
 

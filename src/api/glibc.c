@@ -4,11 +4,11 @@
 #include "api/api.h"
 #include "heap/heap.h"
 #include "heap/inspect.h"
+#include "os/libc.h"
 #include "os/vm.h"
 
 #include <errno.h>
 #include <limits.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 

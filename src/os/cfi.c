@@ -208,8 +208,8 @@ run_register(struct state *s, const struct state *initial, struct text *t, unsig
 	}
 }
 
-/* Runs instructions up to pc. False when one is not known. */
-static bool
+/* Runs instructions up to pc. False when one is not known. Not used where there are no tables. */
+__attribute__((unused)) static bool
 run(struct state *s, const struct state *initial, struct text t, const struct entry *e,
     uintptr_t pc)
 {

@@ -31,7 +31,16 @@ env_init(void)
 const char *
 env_program(void)
 {
-	return program_invocation_short_name != NULL ? program_invocation_short_name : "?";
+	static char early[512];
+	const char *slash;
+
+	if (program_invocation_short_name != NULL && *program_invocation_short_name != '\0')
+		return program_invocation_short_name;
+	/* libc is not set up, but the kernel knows the file. */
+	if (!env_link("/proc/self/exe", early, sizeof(early)))
+		return "?";
+	slash = strrchr(early, '/');
+	return slash != NULL ? slash + 1 : early;
 }
 
 size_t

@@ -4,11 +4,13 @@
 #include "os/lock.h"
 
 #include <errno.h>
-#include <linux/futex.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #define SPINS 100
+/* Of <linux/futex.h>, which compilers for other C libraries do not find. */
+#define WAIT_PRIVATE 128
+#define WAKE_PRIVATE 129
 
 struct lock {
 	int state ALIGNED(CACHE_LINE);
@@ -42,7 +44,7 @@ lock_take_slow(int *state)
 		cpu_relax();
 	}
 	while (__atomic_exchange_n(state, 2, __ATOMIC_ACQUIRE) != 0)
-		(void)syscall(SYS_futex, state, FUTEX_WAIT_PRIVATE, 2, NULL, NULL, 0);
+		(void)syscall(SYS_futex, state, WAIT_PRIVATE, 2, NULL, NULL, 0);
 	errno = saved;
 }
 
@@ -71,7 +73,7 @@ lock_drop(enum lock_rank rank)
 	if (UNLIKELY(__atomic_exchange_n(state, 0, __ATOMIC_RELEASE) == 2)) {
 		int saved = errno;
 
-		(void)syscall(SYS_futex, state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+		(void)syscall(SYS_futex, state, WAKE_PRIVATE, 1, NULL, NULL, 0);
 		errno = saved;
 	}
 }

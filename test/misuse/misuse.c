@@ -41,6 +41,12 @@ static const size_t os_page[] = {4096, 0};
 static const size_t numbers[] = {1, 8, 16, 4096, 65536, 0x123450, 0};
 
 #define JUNK_TEXT "junk pointer, too low to make sense|junk pointer, too high to make sense"
+/* Other C libraries than glibc have allocated something before main, and so has a static glibc. */
+#if defined(__GLIBC__) && !defined(TEST_STATIC)
+#define TOO_EARLY_TEXT "malloc() has never been called"
+#else
+#define TOO_EARLY_TEXT "malloc() has never been called|" JUNK_TEXT
+#endif
 #define FREE_TEXT "chunk is already free|page is already free"
 #define GONE_TEXT FREE_TEXT "|pointer to wrong page|modified (chunk-) pointer"
 #define MODIFIED "modified (chunk-) pointer|modified (page-) pointer"
