@@ -34,7 +34,7 @@ static const struct command commands[] = {
 	    "else, and has zoom and details.\n" },
 	{ "top", command_top, "top [-d SECONDS] PID", "a heap while it changes",
 	    "Shows a heap's size classes with the rates of malloc and free and what they grew by.\n"
-	    "Keys: s sorts by the next column, r turns the order, space looks at once, q ends.\n\n"
+	    "Of a process that ends the last figures stay. Key h tells the keys, q ends.\n\n"
 	    "  -d SECONDS   between two looks, 1 without\n" },
 	{ "record", command_record, "record [-o FILE] [--stacks] [--] PROGRAM [ARGUMENT ...]",
 	    "every operation of a program in a file",

@@ -1,6 +1,7 @@
 /*
  * top.c: `phkmalloc top`: the size classes of a heap while they change. Rates are of the time
- * between two looks; growth is since the command started.
+ * between two looks; growth is since the command started, or since key g. When the process ends
+ * its last figures stay until the user has seen them.
  */
 #include "command.h"
 #include "find.h"
@@ -9,21 +10,33 @@
 #include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 enum column { BY_SIZE, BY_LIVE, BY_BYTES, BY_PAGES, BY_MALLOC, BY_FREE, BY_GROWTH, COLUMN_COUNT };
 
+#define HISTORY 512U
+#define ROWS_AT 6 /* line of the first row */
+#define BAR 10
+
 struct row {
 	uint32_t size; /* 0 for large allocations */
 	double value[COLUMN_COUNT];
-	double occupied;
+	double occupied; /* percent, or negative for none */
 };
 
 struct view {
 	struct snapshot first, before, now;
+	struct kernel_figures k;
 	enum column by;
 	bool reversed;
+	bool paused;
+	bool ended;
+	bool help;
 	unsigned seconds;
+	int scroll;
+	uint64_t live[HISTORY]; /* bytes in use, of the last looks */
+	size_t looks;
 };
 
 static const struct view *sorted; /* for the comparison, which gets no argument */
@@ -40,7 +53,7 @@ compare(const void *a, const void *b)
 	return sorted->reversed ? -order : order;
 }
 
-/* Counters of a heap that is read while it changes can seem to step back a little. */
+/* Counters of a heap that is read while it changes can be behind by a little. */
 static double
 rate(uint64_t now, uint64_t before, double seconds)
 {
@@ -74,86 +87,271 @@ fill_rows(const struct view *v, struct row *rows)
 	return n;
 }
 
+/* Columns from the left that the terminal has room for; the sizes are always there. */
+static const struct {
+	const char *name;
+	int width;
+} columns[COLUMN_COUNT] = {
+	{ "size", 7 }, { "in use", 12 }, { "bytes", 11 }, { "pages", 9 }, { "malloc/s", 13 },
+	{ "free/s", 13 }, { "grown", 12 },
+};
+
+static int
+column_at(int c)
+{
+	int x = 0;
+
+	for (int i = 0; i < c; i++)
+		x += columns[i].width;
+	return x;
+}
+
+static bool
+fits(int c)
+{
+	return column_at(c) + columns[c].width <= COLS;
+}
+
+static void
+draw_bar(double part)
+{
+	int width = (int)(part / 100 * BAR + 0.5);
+
+	attron(A_REVERSE);
+	for (int i = 0; i < width; i++)
+		addch(' ');
+	attroff(A_REVERSE);
+	for (int i = width; i < BAR; i++)
+		addch(ACS_BULLET);
+	printw(" %3.0f %%", part);
+}
+
 static void
 draw_row(int y, const struct row *r)
 {
 	double growth = r->value[BY_GROWTH];
-	char size[16] = "large", grown[32] = "";
-	int width = (int)(r->occupied / 10 + 0.5);
+	char size[16] = "large", grown[40] = "";
+	const char *words[COLUMN_COUNT] = { size, show_count((uint64_t)r->value[BY_LIVE]),
+		show_bytes((uint64_t)r->value[BY_BYTES]), show_count((uint64_t)r->value[BY_PAGES]),
+		show_count((uint64_t)r->value[BY_MALLOC]), show_count((uint64_t)r->value[BY_FREE]),
+		grown };
 
 	if (r->size != 0)
 		snprintf(size, sizeof(size), "%u", r->size);
 	if (growth != 0)
 		snprintf(grown, sizeof(grown), "%c%s", growth > 0 ? '+' : '-',
 		    show_bytes((uint64_t)(growth > 0 ? growth : -growth)));
-	mvprintw(y, 0, "%7s %11s %10s %8s %12s %12s %11s  ", size,
-	    show_count((uint64_t)r->value[BY_LIVE]), show_bytes((uint64_t)r->value[BY_BYTES]),
-	    show_count((uint64_t)r->value[BY_PAGES]), show_count((uint64_t)r->value[BY_MALLOC]),
-	    show_count((uint64_t)r->value[BY_FREE]), grown);
-	if (r->occupied < 0)
+	for (int c = 0; c < COLUMN_COUNT && fits(c); c++) {
+		if (c == BY_GROWTH && growth > 0)
+			attron(A_BOLD);
+		mvprintw(y, column_at(c), "%*s", columns[c].width, words[c]);
+		attroff(A_BOLD);
+	}
+	if (r->occupied >= 0 && column_at(COLUMN_COUNT) + BAR + 8 <= COLS) {
+		move(y, column_at(COLUMN_COUNT) + 2);
+		draw_bar(r->occupied);
+	}
+}
+
+/* Bytes in use over the last looks, from the least to the most there was. */
+static void
+draw_history(const struct view *v, int y)
+{
+	static const wchar_t *const blocks[] = { L"▁", L"▂", L"▃", L"▄", L"▅", L"▆", L"▇", L"█" };
+	size_t n = v->looks < HISTORY ? v->looks : HISTORY;
+	size_t width = COLS > 60 ? (size_t)COLS - 60 : 0;
+	uint64_t least = UINT64_MAX, most = 0;
+
+	if (n > width)
+		n = width;
+	if (n < 2)
 		return;
-	attron(A_REVERSE);
-	for (int i = 0; i < width; i++)
-		addch(' ');
-	attroff(A_REVERSE);
-	for (int i = width; i < 10; i++)
-		addch(ACS_BULLET);
-	printw(" %3.0f %%", r->occupied);
+	for (size_t i = 1; i <= n; i++) {
+		uint64_t live = v->live[(v->looks - i) % HISTORY];
+
+		least = live < least ? live : least;
+		most = live > most ? live : most;
+	}
+	move(y, 0);
+	printw("%s ", show_bytes(least));
+	for (size_t i = n; i >= 1; i--) {
+		uint64_t live = v->live[(v->looks - i) % HISTORY];
+
+		addwstr(blocks[most == least ? 0 : (live - least) * 7 / (most - least)]);
+	}
+	printw(" %s in use, of the last %zu looks", show_bytes(most), n);
 }
 
 static void
-draw(const struct view *v, const struct target *t)
+draw_head(const struct view *v, const struct target *t)
 {
-	static const char *const names[] = { "size", "in use", "bytes", "pages", "malloc/s", "free/s",
-		"grown" };
-	static const int widths[] = { 7, 11, 10, 8, 12, 12, 11 };
-	struct row rows[CLASS_MAX + 1];
 	const struct snapshot *s = &v->now;
 	double seconds = s->time - v->before.time;
-	struct kernel_figures k;
-	unsigned n = fill_rows(v, rows);
+	char clock[16];
+	time_t when = (time_t)s->time;
+	struct tm tm;
 
-	kernel_figures(t, &k);
-	sorted = v;
-	qsort(rows, n, sizeof(*rows), compare);
-	erase();
+	strftime(clock, sizeof(clock), "%H:%M:%S", localtime_r(&when, &tm));
 	attron(A_BOLD);
-	mvprintw(0, 0, "%s, process %d", t->program, t->pid);
+	mvprintw(0, 0, "%s", t->program);
 	attroff(A_BOLD);
-	mvprintw(1, 0, "in use %s  heap %s  free %s  resident %s  malloc/s %s  free/s %s",
-	    show_bytes(s->live_nbytes), show_bytes(s->npages * s->page_nbytes),
-	    show_bytes(s->free_npages * s->page_nbytes), show_bytes(k.rss),
-	    show_count((uint64_t)rate(s->nmalloc, v->before.nmalloc, seconds)),
-	    show_count((uint64_t)rate(s->nfree, v->before.nfree, seconds)));
-	move(3, 0);
-	for (int c = 0; c < COLUMN_COUNT; c++) {
-		attrset((enum column)c == v->by ? A_REVERSE | A_BOLD : A_BOLD);
-		printw("%*s", widths[c], names[c]);
-		attrset(A_NORMAL);
-		addch(' ');
+	printw(", process %d, %s, options %s", t->pid, clock,
+	    s->options[0] == '\0' ? "default" : s->options);
+	if (v->ended || v->paused) {
+		attron(A_REVERSE);
+		printw("%s", v->ended ? "  has ended: these are its last figures " : "  paused ");
+		attroff(A_REVERSE);
 	}
-	printw(" occupied");
-	for (unsigned i = 0; i < n && (int)i + 5 < LINES; i++)
-		draw_row((int)i + 4, &rows[i]);
-	mvprintw(LINES - 1, 0, "s sort  r reverse  space now  q quit");
+	mvprintw(1, 0, "in use %s of %s, free %s, resident %s", show_bytes(s->live_nbytes),
+	    show_bytes(s->npages * s->page_nbytes), show_bytes(s->free_npages * s->page_nbytes),
+	    show_bytes(v->k.rss));
+	mvprintw(2, 0, "malloc/s %s, free/s %s, owners %s",
+	    show_count((uint64_t)rate(s->nmalloc, v->before.nmalloc, seconds)),
+	    show_count((uint64_t)rate(s->nfree, v->before.nfree, seconds)),
+	    show_count(s->owners_live + s->owners_parked + s->owners_other));
+	if (s->unsettled_npages != 0)
+		printw(", %s unsettled", show_bytes(s->unsettled_npages * s->page_nbytes));
+	draw_history(v, 3);
+}
+
+static void
+draw_titles(const struct view *v)
+{
+	for (int c = 0; c < COLUMN_COUNT && fits(c); c++) {
+		attrset((enum column)c == v->by ? A_REVERSE | A_BOLD : A_BOLD);
+		mvprintw(ROWS_AT - 1, column_at(c), "%*s", columns[c].width, columns[c].name);
+	}
+	if (column_at(COLUMN_COUNT) + BAR + 8 <= COLS)
+		mvprintw(ROWS_AT - 1, column_at(COLUMN_COUNT) + 2, "occupied");
+	attrset(A_NORMAL);
+}
+
+static void
+draw_help(void)
+{
+	static const char *const lines[] = {
+		"s, arrow right   sort by the next column   S, arrow left   by the one before",
+		"r                turn the order            g               count growth from now on",
+		"arrows, pages    other rows                p               pause",
+		"+ -              more or less time between two looks",
+		"space            look now                  q               quit",
+	};
+
+	for (int i = 0; i < (int)(sizeof(lines) / sizeof(lines[0])); i++)
+		mvprintw(ROWS_AT + i, 2, "%s", lines[i]);
+}
+
+static void
+draw(struct view *v, const struct target *t)
+{
+	struct row rows[CLASS_MAX + 1];
+	int n = (int)fill_rows(v, rows), room = LINES - ROWS_AT - 1;
+
+	sorted = v;
+	qsort(rows, (size_t)n, sizeof(*rows), compare);
+	if (v->scroll > n - room)
+		v->scroll = n - room;
+	if (v->scroll < 0)
+		v->scroll = 0;
+	erase();
+	draw_head(v, t);
+	draw_titles(v);
+	if (v->help)
+		draw_help();
+	for (int i = 0; !v->help && i < room && i + v->scroll < n; i++)
+		draw_row(i + ROWS_AT, &rows[i + v->scroll]);
+	mvprintw(LINES - 1, 0, "s sort  r reverse  g growth from now  p pause  h help  q quit");
+	printw("   every %u s", v->seconds);
+	if (n > room && !v->help)
+		printw("   rows %d to %d of %d", v->scroll + 1,
+		    v->scroll + room < n ? v->scroll + room : n, n);
 	refresh();
 }
 
 static void
 end_screen(void)
 {
-	if (!isendwin())
+	if (stdscr != NULL && !isendwin())
 		endwin();
 }
 
+/* Only sums are shown, so a snapshot owns nothing. */
 static void
 look(struct view *v, struct target *t, const struct phkmalloc_descriptor *d)
 {
-	v->before = v->now;
-	(void)snapshot_take(t, d, false, NULL, &v->now);
-	target_require(t);
-	if (v->first.time == 0)
-		v->first = v->before = v->now;
+	struct snapshot s;
+
+	if (v->ended)
+		return;
+	if (!snapshot_take(t, d, false, NULL, &s)) {
+		if (v->looks == 0 || t->status != STATUS_GONE)
+			target_require(t);
+		v->ended = true;
+		v->before = v->now;
+		return;
+	}
+	v->before = v->looks == 0 ? s : v->now;
+	v->now = s;
+	if (v->looks == 0)
+		v->first = s;
+	v->live[v->looks++ % HISTORY] = s.live_nbytes;
+	kernel_figures(t, &v->k);
+}
+
+static void
+take_key(struct view *v, int key)
+{
+	int page = LINES - ROWS_AT - 1;
+
+	if (key == 's' || key == KEY_RIGHT)
+		v->by = (v->by + 1) % COLUMN_COUNT;
+	else if (key == 'S' || key == KEY_LEFT)
+		v->by = (v->by + COLUMN_COUNT - 1) % COLUMN_COUNT;
+	else if (key == 'r')
+		v->reversed = !v->reversed;
+	else if (key == 'g')
+		v->first = v->now;
+	else if (key == 'p')
+		v->paused = !v->paused;
+	else if (key == 'h' || key == '?')
+		v->help = !v->help;
+	else if (key == '+')
+		v->seconds += v->seconds < 3600;
+	else if (key == '-')
+		v->seconds -= v->seconds > 1;
+	else if (key == KEY_DOWN || key == KEY_UP)
+		v->scroll += key == KEY_DOWN ? 1 : -1;
+	else if (key == KEY_NPAGE || key == KEY_PPAGE)
+		v->scroll += key == KEY_NPAGE ? page : -page;
+}
+
+static double
+seconds_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Looks go on in time, however often keys are pressed. */
+static void
+run_screen(struct view *v, struct target *t, const struct phkmalloc_descriptor *d)
+{
+	double next = seconds_now() + v->seconds;
+
+	for (int key = 0; key != 'q'; key = getch()) {
+		double left;
+
+		take_key(v, key);
+		if (key == ' ' || (seconds_now() >= next && !v->paused))
+			look(v, t, d);
+		if (seconds_now() >= next || key == ' ' || key == '+' || key == '-')
+			next = seconds_now() + v->seconds;
+		draw(v, t);
+		left = next - seconds_now();
+		timeout(left > 0 ? (int)(left * 1000) + 1 : 1);
+	}
 }
 
 int
@@ -162,7 +360,7 @@ command_top(int argc, char **argv)
 	static struct view v = { .by = BY_BYTES, .seconds = 1 };
 	struct phkmalloc_descriptor d;
 	struct target t;
-	int c, key = ' ';
+	int c;
 
 	while ((c = getopt(argc, argv, "d:")) != -1) {
 		v.seconds = c == 'd' ? (unsigned)strtoul(optarg, NULL, 10) : 0;
@@ -177,23 +375,16 @@ command_top(int argc, char **argv)
 	if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO))
 		fail(STATUS_USAGE, "top needs a terminal; stat prints the same figures once");
 	look(&v, &t, &d);
-	initscr();
+	if (newterm(NULL, stdout, stdin) == NULL)
+		fail(STATUS_OTHER, "the terminal \"%s\" is not known",
+		    getenv("TERM") == NULL ? "" : getenv("TERM"));
 	atexit(end_screen);
 	fail_first = end_screen;
 	cbreak();
 	noecho();
 	curs_set(0);
 	keypad(stdscr, TRUE);
-	for (; key != 'q'; key = getch()) {
-		timeout((int)v.seconds * 1000);
-		if (key == 's')
-			v.by = (v.by + 1) % COLUMN_COUNT;
-		else if (key == 'r')
-			v.reversed = !v.reversed;
-		else if (key == ' ' || key == ERR)
-			look(&v, &t, &d);
-		draw(&v, &t);
-	}
+	run_screen(&v, &t, &d);
 	target_close(&t);
 	return STATUS_OK;
 }

@@ -1,0 +1,145 @@
+#!/usr/bin/env python3
+"""phkmalloc top in a real terminal (tmux): what it shows, its keys, other sizes of the terminal,
+and the end of the process under it. TOOL is the command, HEAP a process on the library SO.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+TOOL, HEAP, SO = os.environ["TOOL"], os.environ["HEAP"], os.environ["SO"]
+LIMIT = 15
+COUNT = 0
+FAILED = 0
+
+
+def report(kept, promise, detail=""):
+    global COUNT, FAILED
+    COUNT += 1
+    FAILED += not kept
+    print(f"{'' if kept else 'not '}ok {COUNT} - {promise}", flush=True)
+    if not kept:
+        print("# " + str(detail).replace("\n", "\n# "), flush=True)
+
+
+class Terminal:
+    def __init__(self, folder, command):
+        self.socket = os.path.join(folder, "tmux")
+        env = {k: v for k, v in os.environ.items() if k not in ("TMUX", "LC_ALL", "LANG")}
+        self.env = dict(env, LC_ALL="C.UTF-8", TERM="xterm-256color")
+        # What it exits with is to be seen, too.
+        self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "130", "-y", "40",
+                  f"{command}; echo status $?; sleep 60")
+
+    def tmux(self, *args):
+        return subprocess.run(["tmux", "-u", "-S", self.socket, *args], env=self.env,
+                              capture_output=True, text=True, check=False).stdout
+
+    def screen(self):
+        return self.tmux("capture-pane", "-p")
+
+    def keys(self, *keys):
+        self.tmux("send-keys", *keys)
+
+    def wait(self, pattern):
+        """The screen, once it shows what is waited for; else how it was in the end."""
+        end = time.monotonic() + LIMIT
+        while True:
+            screen = self.screen()
+            match = re.search(pattern, screen, re.M | re.S)
+            if match or time.monotonic() > end:
+                return match, screen
+            time.sleep(0.05)
+
+    def shows(self, pattern, promise):
+        match, screen = self.wait(pattern)
+        report(match, promise, screen)
+
+    def close(self):
+        self.tmux("kill-server")
+
+
+def start(*args):
+    p = subprocess.Popen([HEAP, *map(str, args)], env=dict(os.environ, LD_PRELOAD=SO),
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    p.stdout.readline()
+    return p
+
+
+def stop(p):
+    p.kill()
+    p.wait()
+
+
+def sizes(screen):
+    return [int(x) for x in re.findall(r"^ +(\d+) +[\d,]+ +[\d.]+ [KMG]?i?B ", screen, re.M)]
+
+
+def test_churn(folder):
+    p = start("churn", 2)
+    t = Terminal(folder, f"{TOOL} top {p.pid}")
+    t.shows(rf"^heap, process {p.pid}, ", "it tells whose heap it is")
+    t.shows(r"^malloc/s [1-9][\d,]{4,}, free/s [1-9][\d,]{4,}", "rates of malloc and free")
+    t.shows(r"[▁▂▃▄▅▆▇█]{2,}.* in use, of the last \d+ looks", "what was in use lately")
+    t.shows(r"^ +16 +[\d,]+ +[\d.]+ \w+ +[\d,]+ +[1-9][\d,]+ +[1-9][\d,]+ ",
+            "rates of a size class")
+    t.keys("S", "S")
+    match, screen = t.wait(r"^ +16 .*^ +32 .*^ +48 .*^ +64 ")
+    report(match and sizes(screen) == sorted(sizes(screen)) and len(sizes(screen)) > 20,
+           "it sorts by size", screen)
+    t.keys("r")
+    match, screen = t.wait(r"^ +64 .*^ +48 .*^ +32 .*^ +16 ")
+    report(match and sizes(screen) == sorted(sizes(screen), reverse=True), "r turns the order",
+           screen)
+    t.keys("r")
+    t.tmux("resize-window", "-x", "70", "-y", "15")
+    match, screen = t.wait(r"malloc/s +free/s *$")
+    report(match and len(sizes(screen)) == 8 and "free/s" in screen and
+           "occupied" not in screen, "a smaller terminal has fewer columns and rows", screen)
+    t.keys("Down", "Down")
+    t.shows(r"^ +48 .*^ +64 ", "arrows show other rows")
+    t.tmux("resize-window", "-x", "20", "-y", "4")
+    time.sleep(0.3)
+    t.tmux("resize-window", "-x", "130", "-y", "50")
+    t.shows(r"occupied.*^ +16 .*q quit", "from too small to large, all is there again")
+    t.keys("h")
+    t.shows(r"count growth from now on", "h tells the keys")
+    t.keys("h", "p")
+    t.shows(r"paused", "p pauses")
+    t.keys("p")
+    stop(p)
+    t.shows(r"has ended: these are its last figures.*^ +16 ", "the last figures of one that ended")
+    t.keys("q")
+    t.shows(r"status 0", "q ends it")
+    t.close()
+
+
+def test_errors(folder):
+    t = Terminal(folder, f"{TOOL} top 1234567890")
+    t.shows(r"no such process.*status 3", "no such process")
+    t.close()
+    p = start("quiet", 1)
+    t = Terminal(folder, f"TERM=nonesuch {TOOL} top {p.pid}")
+    t.shows(r"terminal \"nonesuch\" is not known.*status 1", "a terminal that is not known")
+    t.close()
+    r = subprocess.run([TOOL, "top", str(p.pid)], capture_output=True, text=True, check=False)
+    report(r.returncode == 2 and "needs a terminal" in r.stderr, "no terminal", r)
+    stop(p)
+
+
+def main():
+    if shutil.which("tmux") is None:
+        print("1..0 # tmux not installed")
+        return 0
+    with tempfile.TemporaryDirectory() as folder:
+        test_churn(folder)
+        test_errors(folder)
+    print(f"1..{COUNT}")
+    return FAILED > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
