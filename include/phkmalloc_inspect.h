@@ -62,13 +62,13 @@ struct phkmalloc_descriptor {
 };
 
 /*
- * The one thing a tool may write: 8 bytes, to switch heap profiling on or off. intercept has to be
+ * The one thing a tool may write: 8 bytes, to switch heap profiling on or off. guard has to be
  * written back as it was read, and session must be another than before.
  */
 struct phkmalloc_watch {
 	uint32_t rate;        /* mean bytes from one sample to the next; 1: everything, 0: off */
 	uint16_t session;
-	uint16_t intercept;
+	uint16_t guard;
 };
 
 /*

@@ -29,8 +29,7 @@ malloc_slow(size_t n)
 	struct owner *o = owner_self;
 	void *p;
 
-	if (LIKELY(n <= malloc_maxsize && o != &owner_none &&
-	    load_relaxed(&owner_watch.any) == 0)) {
+	if (LIKELY(n <= malloc_maxsize && o != &owner_none && !o->alert)) {
 		unsigned class_no = size_class_of(n);
 
 		if (!chunk_take(&o->slots[class_no], &p))

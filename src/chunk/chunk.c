@@ -40,19 +40,11 @@ countdown_set(struct owner *o, struct pginfo *pg, size_t n)
 	pg->chunk.started = pg->countdown = (int32_t)n;
 }
 
-/* Counts what was taken from the current page since the last look; n chunks of it are free. */
 ALWAYS_INLINE void
-page_look(struct owner *o, const struct pginfo *pg, size_t n)
+page_look(struct owner *o, const struct pginfo *pg, size_t nfree)
 {
-	struct watch *w = o->watch;
-	unsigned c = pg->chunk.class_no;
-	int32_t seen = (int32_t)n + pg->countdown;
-
-	if (LIKELY(w == NULL))
-		return;
-	if (w->seen[c] != WATCH_UNSEEN)
-		w->taken[c] += (uint32_t)(w->seen[c] - seen);
-	w->seen[c] = seen;
+	if (UNLIKELY(load_relaxed(&owner_watch.any) != 0))
+		watch_look(o, pg, nfree);
 }
 
 size_t
@@ -212,16 +204,17 @@ page_empty(struct owner *o, struct pginfo *pg, bool spare)
 static void
 poke_set(struct owner *o, struct pginfo *pg)
 {
-	struct watch *w = o->watch;
+	size_t nfree, n = chunk_poke;
 
-	if (LIKELY(w == NULL)) {
-		countdown_set(o, pg, chunk_poke);
+	if (LIKELY(load_relaxed(&owner_watch.any) == 0)) {
+		countdown_set(o, pg, n);
 		return;
 	}
-	page_look(o, pg, pg->chunk.nchunks - chunk_live(pg));
-	w->seen[pg->chunk.class_no] -= pg->countdown;
-	countdown_set(o, pg, chunk_poke / 2 + env_random() % chunk_poke + 1);
-	w->seen[pg->chunk.class_no] += pg->countdown;
+	nfree = pg->chunk.nchunks - chunk_live(pg);
+	watch_look(o, pg, nfree);
+	countdown_set(o, pg, n / 2 + env_random() % n + 1);
+	if (o->watch != NULL)
+		o->watch->seen[pg->chunk.class_no] = (int32_t)nfree + pg->countdown;
 }
 
 void

@@ -76,6 +76,7 @@ owner_new(enum owner_state state)
 	if (o == NULL)
 		return NULL;
 	owner_clear(o);
+	o->alert = owner_tag != 0;
 	o->state = (int)state;
 	o->next = owner_list;
 	owner_list = o;
@@ -164,17 +165,8 @@ owner_sampled_init(void)
 bool
 owner_watch_init(struct owner *o)
 {
-	if (o->watch == NULL)
-		o->watch = pages_meta_take(sizeof(*o->watch));
-	if (o->watch == NULL)
-		return false;
-	for (unsigned c = 0; c < CLASS_COUNT; c++) {
-		o->watch->seen[c] = WATCH_UNSEEN;
-		o->watch->taken[c] = 0;
-		o->watch->due[c] = 0;
-		o->watch->skip[c] = 0;
-	}
-	return true;
+	o->watch = pages_meta_take(sizeof(*o->watch));
+	return o->watch != NULL;
 }
 
 /* Makes a page of a parked owner the property of another. False when it is pending. */

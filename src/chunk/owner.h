@@ -61,31 +61,28 @@ enum owner_state {
 	OWNER_SAMPLED,
 };
 
-/*
- * What is counted for samples: nothing on the fast paths. Chunks taken from a current page are its
- * free chunks before, less those after, and its frees meanwhile, which countdown has. So it is
- * enough to look at each pass over a page, and every chunk_poke frees.
- */
+/* What watch/ counts to take samples; an owner has it once something was watched for. */
 struct watch {
+	uint64_t joined;               /* owner_watch that the rest is for */
 	int64_t guard_left;            /* allocations until one is guarded */
 	int64_t profile_left;          /* bytes until one is in the profile */
-	uint64_t joined;               /* owner_watch when it was looked at last */
 	int32_t seen[CLASS_COUNT];     /* free chunks and countdown of the current page then */
-	uint32_t taken[CLASS_COUNT];   /* chunks, since somebody counted them */
 	uint32_t due[CLASS_COUNT];     /* samples of the class still to be taken */
 	uint8_t skip[CLASS_COUNT];     /* allocations until one of them is; 0 when none is due */
+	uint8_t nskipping;             /* classes where skip is not 0 */
+	bool guard_due;
 };
 #define WATCH_UNSEEN INT32_MIN
 
 /*
- * Not 0 while some option or profile looks at allocations on their slow paths. The rate and the
- * session are also written from outside the process, see phkmalloc_inspect.h.
+ * Not 0 while samples are taken. The rate and the session are also written from outside the
+ * process, see phkmalloc_inspect.h.
  */
 union owner_watch {
 	struct {
 		uint32_t profile_rate; /* mean bytes from one sample to the next, 0 is off */
 		uint16_t session;      /* grows when the rate is changed */
-		uint16_t intercept;    /* some option does too: set at start, for good */
+		uint16_t guard;        /* option W: set at start, for good */
 	};
 	uint64_t any;
 };
@@ -101,6 +98,7 @@ struct owner {
 	struct owner *next;                      /* of all owners ever made */
 	struct owner *next_parked;
 	struct watch *watch;                     /* or NULL */
+	bool alert;                              /* options or watch/ see what is on a slow path */
 	int thread;                              /* the kernel's number of its thread */
 	unsigned exit_rounds;                    /* destructor rounds the ending thread has seen */
 	struct pginfo *inbox ALIGNED(CACHE_LINE); /* atomic: pages with remote frees */
@@ -144,8 +142,10 @@ struct owner *owner_late(void);
 /* The owner of the chunks that a profile follows; NULL before there is one. LOCK_SAMPLED. */
 extern struct owner *owner_sampled;
 bool owner_sampled_init(void);
-/* Starts counting for an owner; false when there is no memory. The caller may touch the owner. */
+/* Gives an owner its counters; false when there is no memory. The caller may touch the owner. */
 bool owner_watch_init(struct owner *o);
+/* Provided by watch/, while samples are taken: looks at the current page, nfree of it are free. */
+void watch_look(struct owner *o, const struct pginfo *pg, size_t nfree);
 
 /* Takes a page of this class with free chunks from a parked owner; NULL when none is found. */
 struct pginfo *owner_adopt(struct owner *o, unsigned class_no);

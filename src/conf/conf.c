@@ -175,7 +175,6 @@ conf_init(void)
 	c->careful = c->canary || c->random || c->delay || c->guard || c->junk != 0 || c->page_end ||
 	    c->realloc_moves || c->stacks || c->zero_is_null || c->zero;
 	c->tagged = c->careful || c->trace != 0;
-	c->intercept = c->tagged || c->sample_rate != 0;
 	conf_letters(c, c->letters);
 	c->secret = env_random() | 0x0101010101010101U;
 	/* Where the OS page is larger than ours, sealing would take its neighbours along. */

@@ -20,7 +20,6 @@
 #define IGNORED(upper, lower, field, what, value)
 struct conf {
 #include "conf/options.def"
-	bool intercept;           /* not every allocation is plain: tagged or sampled */
 	bool tagged;              /* no fast path frees: careful or recorded */
 	bool careful;             /* some option looks at each allocation: no fast paths */
 	uint64_t secret;          /* of canaries */

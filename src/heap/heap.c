@@ -43,7 +43,7 @@ malloc_init(void)
 		page_cache_shift = opt.cache_shift;
 		if (opt.sample_rate != 0 && opt.sample_rate < chunk_poke)
 			chunk_poke = opt.sample_rate;
-		owner_watch.intercept = opt.intercept;
+		owner_watch.guard = opt.sample_rate != 0;
 		owner_watch.profile_rate = opt.profile_rate;
 		/* Words hold up to 64 chunks: a higher rate has to see each allocation. */
 		owner_slow = opt.tagged || (opt.sample_rate != 0 && opt.sample_rate < 64);

@@ -21,12 +21,6 @@
 
 #define SLOT_COUNT 256U
 #define MALLOC_ALIGNMENT ((size_t)16)
-/*
- * With rates from this on, samples are also this far apart in time. One costs some microseconds,
- * so a thread that does nothing but allocate spends less than a hundredth of its time on them.
- */
-#define SPACED_RATE 1000U
-#define SPACED_MS 1U
 
 enum slot_state { SLOT_NEVER, SLOT_USED, SLOT_FREED };
 
@@ -43,7 +37,6 @@ static char *pool; /* NULL when sampling is off */
 /* Slots not in use, those never used and the longest freed first. */
 static uint16_t unused[SLOT_COUNT];
 static unsigned unused_first, unused_count;
-static uint64_t next_ms; /* no sample before, when they are spaced */
 
 static size_t
 pool_nbytes(void)
@@ -133,27 +126,6 @@ sample_init(void)
 	unused_count = SLOT_COUNT;
 	store_release(&pool, base);
 	signal_trap(trapped);
-}
-
-bool
-sample_due(struct watch *w, uint32_t taken)
-{
-	uint64_t now;
-
-	w->guard_left -= taken;
-	if (LIKELY(w->guard_left >= 0))
-		return false;
-	w->guard_left += (int64_t)(env_random() % (2 * (uint64_t)opt.sample_rate)) + 1;
-	if (opt.sample_rate < SPACED_RATE)
-		return true;
-	/* What is owed is forgotten here; else a burst of it would follow. */
-	if (w->guard_left < 0)
-		w->guard_left = 0;
-	now = env_clock_ms();
-	if (now < load_relaxed(&next_ms))
-		return false;
-	store_relaxed(&next_ms, now + SPACED_MS);
-	return true;
 }
 
 /* A slot to use, or NULL. LOCK_SAMPLE held. */

@@ -14,11 +14,6 @@
 
 /* Reserves the pages and takes SIGSEGV and SIGBUS over; once, in the constructor. */
 void sample_init(void);
-/*
- * Counts allocations of the calling thread, and says whether it is time for one to be guarded.
- * With production's rates, from 1000 on, they are also a millisecond apart.
- */
-bool sample_due(struct watch *w, uint32_t taken);
 /* NULL when n or the alignment is too large or all pages are in use. */
 void *sample_alloc(size_t n, size_t alignment);
 /* Whether p is an address in the pages, used or not. */

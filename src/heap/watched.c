@@ -1,56 +1,56 @@
 /*
- * watched.c: allocations on slow paths while options or a profile look at them; see watched.h.
- * State is the owner's struct watch, which only its thread touches.
+ * watched.c: does with an allocation what watch/ says; see watched.h. No state.
  */
 #include "heap/watched.h"
 
-#include "conf/conf.h"
+#include "heap/imalloc.h"
 #include "heap/sample.h"
 #include "large/large.h"
+#include "watch/watch.h"
 
-/* The calling thread's owner, which counts for what is in effect; NULL when there is none. */
-ALWAYS_INLINE struct owner *
-owner_watching(void)
+/* The calling thread's owner, with counters for what is in effect; NULL when there is none. */
+static struct owner *
+joined(void)
 {
 	struct owner *o = owner_self;
 
-	if (UNLIKELY(o == &owner_none) && (o = owner_attach()) == NULL)
-		return NULL;
-	if (UNLIKELY(o->watch == NULL || o->watch->joined != load_relaxed(&owner_watch.any)) &&
-	    profile_join(o) == NULL)
-		return NULL;
-	return o;
+	if (UNLIKELY(o == &owner_none))
+		o = owner_attach();
+	return o != NULL && (watch_is_joined(o) || watch_join(o)) ? o : NULL;
 }
 
-/* What somebody watches for in an allocation on a slow path; NULL to go on as ever. */
-NOINLINE void *
+void *
 watched_alloc(size_t n, size_t alignment, unsigned class_no)
 {
-	struct owner *o = owner_watching();
-	struct watch *w;
+	struct owner *o = joined();
+	uint32_t weight;
 	void *p = NULL;
-	uint32_t taken;
 
-	if (o == NULL)
+	if (o == NULL || !o->alert)
 		return NULL;
-	w = o->watch;
-	taken = w->taken[class_no];
-	if (LIKELY((taken | w->skip[class_no]) == 0) && !owner_slow &&
-	    load_relaxed(&owner_watch.profile_rate) != 1)
+	switch (watch_ask(o, class_no, &weight)) {
+	case WATCH_PLAIN:
 		return NULL;
-	w->taken[class_no] = 0;
-	if (opt.sample_rate != 0 && sample_due(w, owner_slow ? 1 : taken))
-		p = sample_alloc(n, alignment);
-	return p != NULL ? p : profile_alloc(o, n, class_no, taken);
+	case WATCH_GUARD:
+		return sample_alloc(n, alignment);
+	case WATCH_STEP:
+		p = malloc_bytes(class_no);
+		break;
+	case WATCH_SAMPLE:
+		p = profile_alloc(n, class_no, weight);
+		break;
+	}
+	watch_park(o, class_no);
+	return p;
 }
 
 NOINLINE void
 watched_large(const void *p, size_t n)
 {
-	struct owner *o = owner_watching();
+	struct owner *o = joined();
 
-	if (o != NULL)
-		profile_large(o, page_dir_find(p), n);
+	if (o != NULL && watch_large(o, n))
+		profile_large(page_dir_find(p), n);
 }
 
 /* What the profile knows of a large allocation, which is about to end or to change. */

@@ -1,17 +1,15 @@
 /*
- * watched.h: what heap/ asks where an allocation on a slow path may be one to sample: to guard
- * (sample.h) or for the profile (profile.h).
- *
- * Only called while owner_watch is not 0, but for those that free and resize. Thread-safe.
+ * watched.h: allocations that may be samples: guarded (sample.h) or in the profile (profile.h).
+ * Thread-safe.
  */
 #ifndef PHK_WATCHED_H
 #define PHK_WATCHED_H
 
 #include "watch/profile.h"
 
-/* A chunk for n bytes that is watched, or NULL to go on as ever. */
+/* A chunk for n bytes that is a sample, made while samples are taken; NULL to go on as ever. */
 void *watched_alloc(size_t n, size_t alignment, unsigned class_no);
-/* p is a new large allocation of n bytes. */
+/* p is a new large allocation of n bytes, made while samples are taken. */
 void watched_large(const void *p, size_t n);
 /* As large_free and large_resize, and the profile knows of it. */
 enum ptr_fault watched_free_large(struct pginfo *pg, const void *p);

@@ -1,17 +1,12 @@
 /*
- * profile.c: samples by stack and size; see profile.h and struct watch in owner.h.
+ * profile.c: samples by stack and size; see profile.h.
  *
  *   index   | 0 | 2 | 0 | 1 | ...           a site's number, at its hash or a little after
  *   sites   | - | stack size rate sums | stack size rate sums | ...
- *
- * Bytes until the next sample are drawn from the exponential distribution, so each byte has the
- * same chance. Chunks are counted late, at most a page of them: the sample is taken of the same
- * class a random few allocations later, so that no loop's rhythm is met.
  */
 #include "watch/profile.h"
 
 #include "chunk/chunk.h"
-#include "conf/conf.h"
 #include "diag/stack.h"
 #include "os/env.h"
 #include "os/lock.h"
@@ -22,10 +17,6 @@
 #define INDEX_COUNT ((size_t)1 << INDEX_BITS)
 #define COMMIT_NBYTES ((size_t)64 << 10)
 #define PROBES 32U
-/* The number of allocations that a sample is put off is below this. */
-#define SKIP_MAX 64U
-/* This rate is no rate: everything is in the profile. */
-#define RATE_ALL 1U
 
 _Static_assert(sizeof(struct profile_note) == CHUNK_NOTE_NBYTES, "a page has room for notes");
 _Static_assert(sizeof(struct phkmalloc_site) == CACHE_LINE, "sums do not share cache lines");
@@ -158,52 +149,12 @@ note_new(uint32_t site, uint32_t weight, size_t n)
 		.nbytes = n < UINT32_MAX ? (uint32_t)n : UINT32_MAX };
 }
 
-/* --- which to sample ---------------------------------------------------------------------- */
+/* --- allocating -------------------------------------------------------------------------- */
 
-/*
- * Exponentially distributed with this mean: -ln of a random number in (0, 1], whose logarithm is
- * its exponent and a polynomial of its fraction, exact to 1e-4.
- */
-static int64_t
-draw(uint32_t mean)
+void *
+profile_alloc(size_t n, unsigned class_no, uint32_t weight)
 {
-	uint64_t r = env_random() >> 12 | 1;
-	unsigned e = log2_floor(r);
-	double f = (double)(r << (52 - e)) * 0x1p-52 - 1;
-	double log2f = f * (1.4426039 + f * (-0.7167147 + f * (0.4405990 + f * (-0.2251030 +
-	    f * 0.0586649))));
-
-	return (int64_t)((52 - (double)e - log2f) * 0.6931471805599453 * mean) + 1;
-}
-
-struct watch *
-profile_join(struct owner *o)
-{
-	union owner_watch now = { .any = load_relaxed(&owner_watch.any) };
-
-	bool first = o->watch == NULL;
-
-	if (!owner_watch_init(o))
-		return NULL;
-	if (first && opt.sample_rate != 0)
-		o->watch->guard_left = (int64_t)(env_random() % opt.sample_rate);
-	o->watch->joined = now.any;
-	o->watch->profile_left = draw(now.profile_rate);
-	return o->watch;
-}
-
-/* The next malloc of the class is not to find a chunk by itself. */
-static void
-slot_park(struct owner *o, unsigned class_no)
-{
-	o->slots[class_no].word = &owner_nothing;
-	o->slots[class_no].none = 0;
-}
-
-static void *
-sample_chunk(size_t n, unsigned class_no, uint32_t rate, uint32_t weight)
-{
-	uint32_t stack, site;
+	uint32_t rate = load_relaxed(&owner_watch.profile_rate), stack, site;
 	void *p = NULL;
 
 	if (!begin(&stack))
@@ -227,52 +178,6 @@ sample_chunk(size_t n, unsigned class_no, uint32_t rate, uint32_t weight)
 	return p;
 }
 
-/* So many bytes were allocated in chunks of a class: how many samples are due for them. */
-static void
-count(struct watch *w, unsigned class_no, size_t nbytes, uint32_t rate, bool spread)
-{
-	w->profile_left -= (int64_t)nbytes;
-	while (UNLIKELY(w->profile_left < 0) && w->due[class_no] < UINT32_MAX) {
-		w->profile_left += draw(rate);
-		w->due[class_no]++;
-	}
-	if (w->due[class_no] != 0 && w->skip[class_no] == 0)
-		w->skip[class_no] = (uint8_t)(1 + (spread ? env_random() % SKIP_MAX : 0));
-}
-
-void *
-profile_alloc(struct owner *o, size_t n, unsigned class_no, uint32_t taken)
-{
-	uint32_t rate = load_relaxed(&owner_watch.profile_rate), weight = 1;
-	size_t size = size_classes[class_no].size;
-	bool spread = rate >= SKIP_MAX * size;
-	struct watch *w = o->watch;
-	void *p;
-
-	if (rate == 0)
-		return NULL;
-	if (rate == RATE_ALL) {
-		slot_park(o, class_no);
-		return sample_chunk(n, class_no, rate, 1);
-	}
-	count(w, class_no, taken * size, rate, spread);
-	if (w->skip[class_no] == 0)
-		return NULL;
-	if (--w->skip[class_no] != 0) {
-		if (!chunk_take(&o->slots[class_no], &p))
-			p = chunk_take_slow(o, class_no);
-	} else {
-		/* Where samples would follow each other, one stands for all that are due. */
-		if (!spread)
-			weight = w->due[class_no];
-		w->due[class_no] -= weight;
-		count(w, class_no, size, rate, spread);
-		p = sample_chunk(n, class_no, rate, weight);
-	}
-	slot_park(o, class_no);
-	return p;
-}
-
 /* Sizes of large allocations that share a site: eight to a doubling. */
 static uint32_t
 size_group(size_t n)
@@ -283,20 +188,11 @@ size_group(size_t n)
 }
 
 void
-profile_large(struct owner *o, struct pginfo *pg, size_t n)
+profile_large(struct pginfo *pg, size_t n)
 {
 	uint32_t rate = load_relaxed(&owner_watch.profile_rate), stack;
-	struct watch *w = o->watch;
 	struct profile_note note;
 
-	if (rate == 0)
-		return;
-	if (rate != RATE_ALL) {
-		w->profile_left -= (int64_t)n;
-		if (LIKELY(w->profile_left >= 0))
-			return;
-		w->profile_left = draw(rate);
-	}
 	if (!begin(&stack))
 		return;
 	lock_take(LOCK_SAMPLED);

@@ -19,15 +19,10 @@
 
 extern struct phkmalloc_profile profile;
 
-/* Sets the owner's counters to the rate that is in effect; NULL when there is no memory. */
-struct watch *profile_join(struct owner *o);
-/*
- * The calling thread's owner allocates n bytes of a class on a slow path, and `taken` chunks of it
- * since it was last asked: the chunk, if this is one to sample, or NULL to go on as ever.
- */
-void *profile_alloc(struct owner *o, size_t n, unsigned class_no, uint32_t taken);
-/* Notes that pg is a new large allocation of n bytes, if it is one to sample. */
-void profile_large(struct owner *o, struct pginfo *pg, size_t n);
+/* A chunk of the class for n bytes that is a sample; NULL when it cannot be one. */
+void *profile_alloc(size_t n, unsigned class_no, uint32_t weight);
+/* Makes the new large allocation pg of n bytes one. */
+void profile_large(struct pginfo *pg, size_t n);
 /* A large allocation's note, taken out before it is freed, and what to do after it was. */
 struct profile_note {
 	uint32_t site;
