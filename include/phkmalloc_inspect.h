@@ -30,7 +30,7 @@
 #include <stdint.h>
 
 #define PHKMALLOC_DESCRIPTOR_MAGIC "phkmalloc heap"
-#define PHKMALLOC_DESCRIPTOR_VERSION 1
+#define PHKMALLOC_DESCRIPTOR_VERSION 2
 #define PHKMALLOC_NOTE_NAME "phkmalloc"
 #define PHKMALLOC_NOTE_TYPE 1
 

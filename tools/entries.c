@@ -125,8 +125,8 @@ count_uncounted(const struct reader *r, uint32_t i)
 
 	for (int k = 0; k < 2; k++) {
 		const unsigned char *e = entries[k] + (size_t)i * r->d->entry_nbytes;
-		int64_t n = (int64_t)(int32_t)get(e, r->d->chunk_started, 4) -
-		    (int32_t)get(e, r->d->entry_countdown, 4);
+		int64_t n = (int64_t)(int16_t)get(e, r->d->chunk_started, 2) -
+		    (int16_t)get(e, r->d->entry_countdown, 2);
 
 		if (n < least)
 			least = n;

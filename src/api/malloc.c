@@ -24,22 +24,35 @@ api_no_memory(void)
 }
 
 static NOINLINE void *
+malloc_slower(size_t n)
+{
+	struct owner *o = owner_self;
+	void *p = NULL;
+
+	if (LIKELY(n <= malloc_maxsize && o != &owner_none && !o->alert)) {
+		struct slot *slot = &o->slots[size_class_of(n)];
+
+		if (!chunk_take(slot, &p))
+			p = chunk_take_slow(o, slot);
+	}
+	if (UNLIKELY(p == NULL))
+		p = imalloc(n);
+	if (LIKELY(p != NULL))
+		return p;
+	return n == 0 && opt.zero_is_null ? NULL : api_no_memory();
+}
+
+/* The slot's word has no chunk left, most often, and the next one has. */
+static NOINLINE void *
 malloc_slow(size_t n)
 {
 	struct owner *o = owner_self;
 	void *p;
 
-	if (LIKELY(n <= malloc_maxsize && o != &owner_none && !o->alert)) {
-		unsigned class_no = size_class_of(n);
-
-		if (!chunk_take(&o->slots[class_no], &p))
-			p = chunk_take_slow(o, class_no);
-	} else {
-		p = imalloc(n);
-	}
-	if (LIKELY(p != NULL))
+	if (LIKELY(n <= CLASS_DIRECT_MAX) && LIKELY(!o->alert) &&
+	    LIKELY(chunk_advance(o->direct[(n + 15) / 16], &p)))
 		return p;
-	return n == 0 && opt.zero_is_null ? NULL : api_no_memory();
+	return malloc_slower(n);
 }
 
 /*

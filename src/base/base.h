@@ -16,6 +16,8 @@
 #define COLD __attribute__((cold, noinline))
 #define NORETURN __attribute__((noreturn))
 #define EXPORT __attribute__((visibility("default")))
+/* What is the library's own anyway, so that the compiler knows it is near. */
+#define HIDDEN __attribute__((visibility("hidden")))
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define CACHE_LINE 64
@@ -75,8 +77,9 @@ log2_floor(size_t n)
 }
 
 /*
- * The two steps of the fast paths that compilers make several instructions of: the number of the
- * lowest bit, and setting bit i % 64 of a word that is told to have been 0 or 1.
+ * The steps of the fast paths that compilers make more instructions of than there need be: the
+ * number of the lowest bit, setting bit i % 64 of a word that is told to have been 0 or 1, and both
+ * halves of a product.
  */
 #if defined(__x86_64__)
 ALWAYS_INLINE uint64_t
@@ -98,6 +101,15 @@ set_bit(uint64_t *word, uint64_t i)
 	*word = w;
 	return was;
 }
+
+ALWAYS_INLINE uint64_t
+multiply_high(uint64_t a, uint64_t b, uint64_t *low)
+{
+	uint64_t high;
+
+	__asm__("mulq %3" : "=a"(*low), "=d"(high) : "0"(a), "r"(b) : "cc");
+	return high;
+}
 #else
 ALWAYS_INLINE uint64_t
 lowest_bit(uint64_t word)
@@ -112,6 +124,15 @@ set_bit(uint64_t *word, uint64_t i)
 
 	*word |= (uint64_t)1 << (i % 64);
 	return was;
+}
+
+ALWAYS_INLINE uint64_t
+multiply_high(uint64_t a, uint64_t b, uint64_t *low)
+{
+	unsigned __int128 product = (unsigned __int128)a * b;
+
+	*low = (uint64_t)product;
+	return (uint64_t)(product >> 64);
 }
 #endif
 

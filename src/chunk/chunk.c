@@ -36,8 +36,8 @@ bool chunk_keep;
 static void
 countdown_set(struct owner *o, struct pginfo *pg, size_t n)
 {
-	o->nfreed[pg->chunk.class_no] += (uint64_t)(pg->chunk.started - pg->countdown);
-	pg->chunk.started = pg->countdown = (int32_t)n;
+	o->nfreed[pg->chunk.class_no] += (uint64_t)(pg->chunk.started - pg->chunk.countdown);
+	pg->chunk.started = pg->chunk.countdown = (int16_t)n;
 }
 
 ALWAYS_INLINE void
@@ -60,83 +60,54 @@ chunk_live(const struct pginfo *pg)
 }
 
 static void
-slot_clear(struct owner *o, unsigned class_no)
+slot_clear(struct slot *slot)
 {
-	o->slots[class_no].word = &owner_nothing;
-	o->slots[class_no].none = 0;
-	o->page[class_no] = NULL;
+	slot->word = &owner_nothing;
+	slot->none = 0;
+	slot->page = NULL;
+	slot->at = slot->end = 0;
 }
 
-static void
-slot_set(struct slot *slot, const struct pginfo *pg, unsigned w)
+/* Free chunks in the words below end of a page of the class. */
+static size_t
+count_free(const struct size_class *c, const uint64_t *bits, unsigned end)
 {
-	const struct size_class *c = &size_classes[pg->chunk.class_no];
+	size_t n = 0;
 
-	slot->word = &pg->bits[w];
-	slot->none = chunk_none(c, w);
-	slot->base = page_address(pg) + (size_t)w * 64 * c->size;
+	for (unsigned w = 0; (w = chunk_word(bits, w, end)) < end; w++)
+		n += count_bits(bits[w] & ~chunk_none(c, w));
+	return n;
 }
 
 /*
- * At the end of a pass over a page: whether there is another, and over which words. Words at the
- * end that are wholly free are left alone while an eighth of the others is free, so that a page
- * is touched from its start on, and malloc finds several chunks in each word it visits.
+ * At the end of a pass over the current page: starts the next one, and returns whether there is
+ * one. A page is gone over again when enough was freed in it meanwhile. Else words at its end that
+ * are wholly free come in, one at a time, so that a page is touched from its start on.
  */
 static bool
-pass_again(struct pass *pass, const struct pginfo *pg, size_t *nfree)
+pass_again(struct owner *o, struct slot *slot, size_t *nfree)
 {
-	const struct size_class *c = &size_classes[pg->chunk.class_no];
-	unsigned end = 0;
-	size_t n = 0, upto = 0;
+	const struct size_class *c = &size_classes[slot->class_no];
+	int32_t countdown = slot->page->chunk.countdown;
+	size_t freed = (size_t)(slot->pass_start - countdown);
+	size_t enough = (size_t)slot->end * 64 / 8;
 
-	for (unsigned w = 0; w < c->nwords; w++) {
-		uint64_t word = load_relaxed(&pg->bits[w]);
-
-		n += count_bits(word & ~chunk_none(c, w));
-		if (word != ~(uint64_t)0) {
-			end = w + 1;
-			upto = n;
-		}
-	}
-	*nfree = n;
-	pass->word = 0;
-	pass->end = (uint8_t)end;
-	if (n == 0)
-		return false;
-	if (upto != 0 && upto >= (size_t)end * 64 / 8)
+	if (enough > c->wake)
+		enough = c->wake;
+	/* What was freed may have been taken again, but no more than that is free. */
+	*nfree = freed == 0 ? 0 : freed >= enough || slot->end == c->nwords ?
+	    count_free(c, slot->bits, slot->end) : freed;
+	if (UNLIKELY(load_relaxed(&owner_watch.any) != 0))
+		page_look(o, slot->page, count_free(c, slot->bits, c->nwords));
+	if (*nfree >= enough) {
+		slot->pass_start = countdown;
+		slot_set(slot, 0);
 		return true;
-	if (end == c->nwords)
-		return n >= c->wake;
-	/* Start with the first of the free words, and leave the few chunks before it for later. */
-	pass->word = (uint8_t)end;
-	pass->end = (uint8_t)(end + 1);
-	return true;
-}
-
-/* Points the slot to the next word of the pass that has a free chunk. */
-static bool
-slot_advance(struct owner *o, unsigned class_no, size_t *nfree)
-{
-	const struct size_class *c = &size_classes[class_no];
-	const struct pginfo *pg = o->page[class_no];
-	struct pass *pass = &o->pass[class_no];
-	unsigned w = pass->word;
-
-	for (;;) {
-		for (; w < pass->end; w++) {
-			if (load_relaxed(&pg->bits[w]) == chunk_none(c, w))
-				continue;
-			pass->word = (uint8_t)w;
-			slot_set(&o->slots[class_no], pg, w);
-			return true;
-		}
-		if (!pass_again(pass, pg, nfree)) {
-			page_look(o, pg, *nfree);
-			return false;
-		}
-		page_look(o, pg, *nfree);
-		w = pass->word;
 	}
+	if (slot->end == c->nwords)
+		return false;
+	slot_set(slot, slot->end++);
+	return true;
 }
 
 /* --- pages come and go ------------------------------------------------------------------- */
@@ -164,7 +135,7 @@ page_new(struct owner *o, unsigned class_no)
 	pg->chunk.nchunks = c->nchunks;
 	pg->chunk.class_no = (uint8_t)class_no;
 	pg->chunk.state = PAGE_AVAIL;
-	pg->chunk.started = pg->countdown = 0;
+	pg->chunk.started = pg->chunk.countdown = 0;
 	store_relaxed(&pg->recip, c->recip);
 	/* Pairs with the acquire of a thread that frees remotely: the fields above are set. */
 	store_release(&pg->owner, (uintptr_t)o | owner_tag);
@@ -188,7 +159,7 @@ page_release(struct owner *o, struct pginfo *pg)
 static void
 page_empty(struct owner *o, struct pginfo *pg, bool spare)
 {
-	struct pginfo **root = &o->avail[pg->chunk.class_no];
+	struct pginfo **root = &o->slots[pg->chunk.class_no].avail;
 
 	if (spare
 	    && o->state == OWNER_LIVE              /* somebody may want it */
@@ -202,49 +173,57 @@ page_empty(struct owner *o, struct pginfo *pg, bool spare)
 
 /* Frees of the current page until the next look: any number, so as to follow no loop's step. */
 static void
-poke_set(struct owner *o, struct pginfo *pg)
+poke_set(struct owner *o, struct slot *slot)
 {
+	struct pginfo *pg = slot->page;
+	int32_t before = pg->chunk.countdown;
 	size_t nfree, n = chunk_poke;
 
 	if (LIKELY(load_relaxed(&owner_watch.any) == 0)) {
 		countdown_set(o, pg, n);
-		return;
+	} else {
+		nfree = pg->chunk.nchunks - chunk_live(pg);
+		watch_look(o, pg, nfree);
+		countdown_set(o, pg, n / 2 + env_random() % n + 1);
+		if (o->watch != NULL)
+			o->watch->seen[slot->class_no] = (int32_t)nfree + pg->chunk.countdown;
 	}
-	nfree = pg->chunk.nchunks - chunk_live(pg);
-	watch_look(o, pg, nfree);
-	countdown_set(o, pg, n / 2 + env_random() % n + 1);
-	if (o->watch != NULL)
-		o->watch->seen[pg->chunk.class_no] = (int32_t)nfree + pg->countdown;
+	slot->pass_start += pg->chunk.countdown - before;
 }
 
 void
 chunk_event(struct owner *o, struct pginfo *pg)
 {
+	const struct size_class *c = &size_classes[pg->chunk.class_no];
+	struct slot *slot = &o->slots[pg->chunk.class_no];
+
 	switch ((enum page_state)pg->chunk.state) {
 	case PAGE_CURRENT:
-		o->slots[pg->chunk.class_no].word = &owner_nothing;
-		o->slots[pg->chunk.class_no].none = 0;
-		poke_set(o, pg);
+		slot->word = &owner_nothing;
+		slot->none = 0;
+		poke_set(o, slot);
 		return;
 	case PAGE_FULL:
 		pg->chunk.state = PAGE_AVAIL;
-		pgheap_insert(&o->avail[pg->chunk.class_no], pg);
-		countdown_set(o, pg, chunk_live(pg));
+		pgheap_insert(&slot->avail, pg);
+		/* wake chunks are free now, and those that countdown went below 0 by. */
+		countdown_set(o, pg, (size_t)(c->nchunks - c->wake + pg->chunk.countdown));
 		break;
 	case PAGE_AVAIL:
-		ASSERT(pg->countdown == 0);
+		ASSERT(pg->chunk.countdown == 0);
 		countdown_set(o, pg, 0);
 		break;
 	}
-	if (pg->countdown == 0)
+	if (pg->chunk.countdown == 0)
 		page_empty(o, pg, true);
 }
 
+/* Makes a page with free chunks, in no list, the one that malloc takes from. */
 static void
-page_make_current(struct owner *o, struct pginfo *pg)
+page_make_current(struct owner *o, struct slot *slot, struct pginfo *pg)
 {
-	o->page[pg->chunk.class_no] = pg;
-	o->pass[pg->chunk.class_no] = (struct pass){0, 0};
+	unsigned end = size_classes[slot->class_no].nwords;
+
 	/* Sequentially consistent: pairs with chunk_purge, which does the same the other way. */
 	__atomic_store_n(&pg->chunk.state, PAGE_CURRENT, __ATOMIC_SEQ_CST);
 	if (UNLIKELY((__atomic_load_n(&pg->owner, __ATOMIC_SEQ_CST) & PGINFO_PURGING) != 0)) {
@@ -253,63 +232,82 @@ page_make_current(struct owner *o, struct pginfo *pg)
 	}
 	countdown_set(o, pg, chunk_poke);
 	if (UNLIKELY(o->watch != NULL))
-		o->watch->seen[pg->chunk.class_no] = WATCH_UNSEEN;
+		o->watch->seen[slot->class_no] = WATCH_UNSEEN;
+	while (end > 1 && load_relaxed(&pg->bits[end - 1]) == ~(uint64_t)0)
+		end--;
+	slot->page = pg;
+	slot->bits = pg->bits;
+	slot->base = page_address(pg);
+	slot->pass_start = (int32_t)chunk_poke;
+	slot->at = 0;
+	slot->end = (uint8_t)end;
+	slot_set(slot, 0);
 }
 
 /* A page with few free chunks is left alone until there are enough of them. */
 static void
-page_sleep(struct owner *o, struct pginfo *pg, size_t nfree)
+page_sleep(struct owner *o, struct slot *slot, size_t nfree)
 {
-	ASSERT(nfree < size_classes[pg->chunk.class_no].wake);
-	slot_clear(o, pg->chunk.class_no);
+	struct pginfo *pg = slot->page;
+
+	ASSERT(nfree < size_classes[slot->class_no].wake);
+	slot_clear(slot);
 	pg->chunk.state = PAGE_FULL;
-	countdown_set(o, pg, size_classes[pg->chunk.class_no].wake - nfree);
+	countdown_set(o, pg, size_classes[slot->class_no].wake - nfree);
 }
 
-void *
-chunk_take_slow(struct owner *o, unsigned class_no)
+/* At the end of a pass: the next pass or another page. False when there is no memory. */
+static NOINLINE bool
+page_next(struct owner *o, struct slot *slot)
 {
+	struct pginfo *pg;
 	size_t nfree = 0;
-	void *chunk;
 
+	/* Late, so that many frees of other threads are collected at once. */
 	if (load_relaxed(&o->inbox) != NULL)
 		chunk_drain(o);
-	for (;;) {
-		struct pginfo *pg = o->page[class_no];
-
-		if (pg != NULL) {
-			if (slot_advance(o, class_no, &nfree) &&
-			    chunk_take(&o->slots[class_no], &chunk))
-				return chunk;
-			page_sleep(o, pg, nfree);
-		}
-		pg = o->avail[class_no];
-		if (pg != NULL)
-			pgheap_remove(&o->avail[class_no], pg);
-		else
-			pg = owner_adopt(o, class_no);
-		if (pg == NULL)
-			pg = page_new(o, class_no);
-		if (pg == NULL)
-			return NULL;
-		page_make_current(o, pg);
+	if (slot->page != NULL) {
+		if (pass_again(o, slot, &nfree))
+			return true;
+		page_sleep(o, slot, nfree);
 	}
+	pg = slot->avail;
+	if (pg != NULL)
+		pgheap_remove(&slot->avail, pg);
+	else
+		pg = owner_adopt(o, slot->class_no);
+	if (pg == NULL)
+		pg = page_new(o, slot->class_no);
+	if (pg == NULL)
+		return false;
+	page_make_current(o, slot, pg);
+	return true;
 }
 
 void *
-chunk_take_random(struct owner *o, unsigned class_no, uint64_t random)
+chunk_take_slow(struct owner *o, struct slot *slot)
 {
-	const struct size_class *c = &size_classes[class_no];
-	const struct pginfo *pg;
+	void *chunk;
+
+	while (!chunk_advance(slot, &chunk))
+		if (!page_next(o, slot))
+			return NULL;
+	return chunk;
+}
+
+void *
+chunk_take_random(struct owner *o, struct slot *slot, uint64_t random)
+{
+	const struct size_class *c = &size_classes[slot->class_no];
 	unsigned w = (unsigned)(random >> 32) % c->nwords, turn = random % 64;
-	void *p = chunk_take_slow(o, class_no);
+	void *p = chunk_take_slow(o, slot);
+	const struct pginfo *pg = slot->page;
 	uint64_t word;
 	size_t i;
 
 	if (p == NULL)
 		return NULL;
 	/* The page is one with room now, so put back what was taken and choose. */
-	pg = o->page[class_no];
 	(void)chunk_index(pg, p, &i);
 	store_relaxed(&pg->bits[i / 64], pg->bits[i / 64] | (uint64_t)1 << (i % 64));
 	while ((word = pg->bits[w] & ~chunk_none(c, w)) == 0)
@@ -326,21 +324,22 @@ void
 chunk_unlink(struct owner *o, struct pginfo *pg)
 {
 	if (pg->chunk.state == PAGE_AVAIL)
-		pgheap_remove(&o->avail[pg->chunk.class_no], pg);
+		pgheap_remove(&o->slots[pg->chunk.class_no].avail, pg);
 }
 
 void
 chunk_link(struct owner *o, struct pginfo *pg)
 {
 	if (pg->chunk.state == PAGE_AVAIL)
-		pgheap_insert(&o->avail[pg->chunk.class_no], pg);
+		pgheap_insert(&o->slots[pg->chunk.class_no].avail, pg);
 }
 
 void
 chunk_retire_all(struct owner *o)
 {
 	for (unsigned c = 0; c < CLASS_COUNT; c++) {
-		struct pginfo *pg = o->page[c];
+		struct slot *slot = &o->slots[c];
+		struct pginfo *pg = slot->page;
 		size_t live;
 
 		if (pg == NULL)
@@ -348,13 +347,13 @@ chunk_retire_all(struct owner *o)
 		live = chunk_live(pg);
 		page_look(o, pg, pg->chunk.nchunks - live);
 		if (pg->chunk.nchunks - live < size_classes[c].wake) {
-			page_sleep(o, pg, pg->chunk.nchunks - live);
+			page_sleep(o, slot, pg->chunk.nchunks - live);
 			continue;
 		}
-		slot_clear(o, c);
+		slot_clear(slot);
 		pg->chunk.state = PAGE_AVAIL;
 		countdown_set(o, pg, live);
-		pgheap_insert(&o->avail[c], pg);
+		pgheap_insert(&slot->avail, pg);
 		if (live == 0)
 			page_empty(o, pg, false);
 	}
@@ -370,7 +369,7 @@ find_empty(struct pginfo *pg, void *arg)
 {
 	struct batch *batch = arg;
 
-	if (pg->countdown == 0 && (load_relaxed(&pg->owner) & PGINFO_PENDING) == 0 &&
+	if (pg->chunk.countdown == 0 && (load_relaxed(&pg->owner) & PGINFO_PENDING) == 0 &&
 	    batch->n < sizeof(batch->pages) / sizeof(batch->pages[0]))
 		batch->pages[batch->n++] = pg;
 }
@@ -383,7 +382,7 @@ chunk_release_empty(struct owner *o)
 	for (unsigned c = 0; c < CLASS_COUNT; c++) {
 		struct batch batch = {0, {NULL}};
 
-		pgheap_walk(o->avail[c], find_empty, &batch);
+		pgheap_walk(o->slots[c].avail, find_empty, &batch);
 		for (unsigned i = 0; i < batch.n; i++)
 			page_empty(o, batch.pages[i], false);
 		any |= batch.n != 0;
@@ -447,7 +446,7 @@ chunk_purge_current(struct owner *o)
 	bool any = false;
 
 	for (unsigned c = 0; c < CLASS_COUNT; c++)
-		if (o->page[c] != NULL)
-			any |= purge_holes(o->page[c]);
+		if (o->slots[c].page != NULL)
+			any |= purge_holes(o->slots[c].page);
 	return any;
 }

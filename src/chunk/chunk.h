@@ -37,19 +37,62 @@ chunk_take(struct slot *slot, void **chunk)
 	return true;
 }
 
+/* The bits of word w of a page of this class that stand for no chunk. */
+ALWAYS_INLINE uint64_t
+chunk_none(const struct size_class *c, unsigned w)
+{
+	return w + 1U == c->nwords ? c->last_none : 0;
+}
+
+/* The first word from w on, below end, that is not 0; end when there is none. */
+ALWAYS_INLINE unsigned
+chunk_word(const uint64_t *bits, unsigned w, unsigned end)
+{
+	/* Most words are used up when this is asked. */
+	while (w + 4 <= end && (bits[w] | bits[w + 1] | bits[w + 2] | bits[w + 3]) == 0)
+		w += 4;
+	while (w < end && bits[w] == 0)
+		w++;
+	return w;
+}
+
+/* Points the slot to word w of its page. */
+ALWAYS_INLINE void
+slot_set(struct slot *slot, unsigned w)
+{
+	slot->word = &slot->bits[w];
+	slot->none = chunk_none(&size_classes[slot->class_no], w);
+	/* From where it is: modulo 2^64 it does not matter which way. */
+	slot->base += ((size_t)w - slot->at) * 64 * slot->size;
+	slot->at = (uint8_t)w;
+}
+
+/* Takes a chunk of the pass's next word that has one; false at the end of the pass. */
+ALWAYS_INLINE bool
+chunk_advance(struct slot *slot, void **chunk)
+{
+	/* The slot's own word too: it may have been taken away so that this is called. */
+	unsigned w = chunk_word(slot->bits, slot->at, slot->end);
+
+	if (w >= slot->end)
+		return false;
+	slot_set(slot, w);
+	return chunk_take(slot, chunk);
+}
+
 /* The chunk of a page that contains p: *index is its number. False when p is not its start. */
 ALWAYS_INLINE bool
 chunk_index(const struct pginfo *pg, const void *p, size_t *index)
 {
-	uint32_t recip = load_once(&pg->recip);
+	uint64_t recip = load_once(&pg->recip);
 	/*
 	 * Multiplying by the reciprocal gives the quotient in the high half, and a low half below
 	 * the reciprocal exactly when there is no remainder (Lemire, Kaser and Kurz, 2019).
 	 */
-	uint64_t product = ((uintptr_t)p & malloc_pagemask) * (uint64_t)recip;
+	uint64_t low;
 
-	*index = product >> 32;
-	return (uint32_t)product < recip;
+	*index = multiply_high((uintptr_t)p & malloc_pagemask, recip, &low);
+	return low < recip;
 }
 
 /* Frees in a current page until the class's next allocation is on the slow path; set at start. */
@@ -66,28 +109,28 @@ NOINLINE void chunk_event(struct owner *o, struct pginfo *pg);
 ALWAYS_INLINE bool
 chunk_free(struct owner *o, struct pginfo *pg, const void *p)
 {
-	size_t i;
+	uint64_t i, word, *bits;
 
 	if (UNLIKELY(load_once(&pg->owner) != (uintptr_t)o))
 		return false;
 	if (UNLIKELY(!chunk_index(pg, p, &i)))
 		return false;
-	uint64_t *at = &pg->bits[i / 64];
-	uint64_t word = load_once(at);
+	bits = pg->bits;
+	word = load_once(&bits[i / 64]);
 	/* The bit of the slack behind the last chunk is always 1, so it ends here too. */
 	if (UNLIKELY(set_bit(&word, i)))
 		return false;
-	store_relaxed(at, word);
-	if (UNLIKELY(--pg->countdown == 0))
+	store_relaxed(&bits[i / 64], word);
+	if (UNLIKELY(--pg->chunk.countdown == 0))
 		chunk_event(o, pg);
 	return true;
 }
 
-/* Takes a chunk of the class when its slot has none left. NULL when there is no memory. */
-NOINLINE void *chunk_take_slow(struct owner *o, unsigned class_no);
+/* Takes a chunk when the slot's word has none left. NULL when there is no memory. */
+NOINLINE void *chunk_take_slow(struct owner *o, struct slot *slot);
 
 /* Takes any free chunk of the class's current page, chosen by random bits. */
-void *chunk_take_random(struct owner *o, unsigned class_no, uint64_t random);
+void *chunk_take_random(struct owner *o, struct slot *slot, uint64_t random);
 
 /* Frees a chunk by any thread, in a page of chunks. */
 enum ptr_fault chunk_free_slow(struct owner *o, struct pginfo *pg, const void *p);
@@ -114,13 +157,6 @@ ALWAYS_INLINE void *
 chunk_notes(const struct pginfo *pg)
 {
 	return (char *)pg->bits + size_class_meta_nbytes(pg->chunk.class_no, false);
-}
-
-/* The bits of word w of a page of this class that stand for no chunk. */
-ALWAYS_INLINE uint64_t
-chunk_none(const struct size_class *c, unsigned w)
-{
-	return w + 1U == c->nwords ? c->last_none : 0;
 }
 
 /* Chunks of the page not free in bits; exact for whoever may touch the owner. */

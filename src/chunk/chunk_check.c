@@ -62,11 +62,11 @@ check_content(struct walk *k, const struct pginfo *pg)
 	expect(k, !remote || (load_relaxed(&pg->owner) & PGINFO_PENDING) != 0,
 	    "C4: remote frees that nobody will collect", pg);
 	if (pg->chunk.state == PAGE_AVAIL)
-		expect(k, pg->countdown >= 0 && (size_t)pg->countdown == live,
+		expect(k, pg->chunk.countdown >= 0 && (size_t)pg->chunk.countdown == live,
 		    "C6: countdown of an available page", pg);
 	if (pg->chunk.state == PAGE_FULL)
-		expect(k, pg->countdown > 0 &&
-		    (size_t)pg->countdown + (c->nchunks - live) == c->wake,
+		expect(k, pg->chunk.countdown > 0 &&
+		    (size_t)pg->chunk.countdown + (c->nchunks - live) == c->wake,
 		    "C6: countdown of a full page", pg);
 }
 
@@ -88,10 +88,10 @@ check_owner(struct walk *k, struct owner *o)
 	k->owner = o;
 	for (unsigned c = 0; c < CLASS_COUNT; c++) {
 		const struct slot *slot = &o->slots[c];
-		const struct pginfo *pg = o->page[c];
+		const struct pginfo *pg = slot->page;
 
 		k->class_no = c;
-		n += pgheap_walk(o->avail[c], check_avail, k);
+		n += pgheap_walk(slot->avail, check_avail, k);
 		if (pg == NULL) {
 			expect(k, slot->word == &owner_nothing, "C7: slot without page", slot);
 			continue;

@@ -52,6 +52,7 @@ owner_clear(struct owner *o)
 	for (unsigned c = 0; c < CLASS_COUNT; c++) {
 		o->slots[c].word = &owner_nothing;
 		o->slots[c].size = size_classes[c].size;
+		o->slots[c].class_no = (uint8_t)c;
 	}
 	for (unsigned i = 0; i < CLASS_DIRECT_COUNT; i++)
 		o->direct[i] = owner_slow ? &owner_none.slots[0] :
@@ -192,7 +193,7 @@ owner_adopt(struct owner *o, unsigned class_no)
 	for (int i = 0; from != NULL && i < ADOPT_TRIES; i++, from = from->next_parked) {
 		if (load_relaxed(&from->inbox) != NULL)
 			chunk_drain(from);
-		pg = from->avail[class_no];
+		pg = from->slots[class_no].avail;
 		if (pg == NULL)
 			continue;
 		chunk_unlink(from, pg);

@@ -27,7 +27,7 @@
  *   C2  Bits that stand for no chunk are 1 in bits and 0 in remote.
  *   C3  No chunk is free both in bits and in remote.
  *   C4  Chunks of remote that are free imply PGINFO_PENDING (when no thread frees right now).
- *   C5  A current page is page[class] of its owner; an available one is in its pairing heap,
+ *   C5  A current page is the page of its class's slot; an available one is in its pairing heap,
  *       exactly once; a full one is in neither.
  *   C6  For an available page countdown is the number of chunks in use; for a full page it is
  *       the number that has to be freed until the class's wake chunks are free.
@@ -39,19 +39,26 @@
 #include "chunk/size_class.h"
 #include "page/page.h"
 
-/* What malloc needs to take a chunk: half a cache line, so that none straddles two. */
+/*
+ * What an owner has of a class, one cache line: the first half is what malloc needs to take a
+ * chunk, the second what it needs to find the next word. Malloc goes over the words of the current
+ * page from the first to the last in use, and then again: a pass.
+ */
 struct slot {
-	uint64_t *word;     /* bitmap word that chunks are taken from */
-	uint64_t none;      /* what the word is when no chunk is left in it */
-	char *base;         /* chunk of the word's lowest bit */
+	uint64_t *word;       /* bitmap word that chunks are taken from */
+	uint64_t none;        /* what the word is when no chunk is left in it */
+	char *base;           /* chunk of the lowest bit of word `at` */
 	size_t size;
-};
+	struct pginfo *page;  /* current */
+	uint64_t *bits;       /* its bitmap */
+	struct pginfo *avail; /* lowest page with free chunks: root of a pairing heap */
+	int32_t pass_start;   /* the page's countdown when the pass began */
+	uint8_t at;           /* word of the pass */
+	uint8_t end;          /* words from here on are wholly free, and not used before they must be */
+	uint8_t class_no;
+} ALIGNED(CACHE_LINE);
 
-/* Malloc goes over a page's words from the first to the last in use, and then again. */
-struct pass {
-	uint8_t word; /* the slot's */
-	uint8_t end;  /* words from here on are wholly free, and not used before they must be */
-};
+_Static_assert(sizeof(struct slot) == CACHE_LINE, "a slot is a cache line");
 
 enum owner_state {
 	OWNER_LIVE,
@@ -86,14 +93,11 @@ union owner_watch {
 	};
 	uint64_t any;
 };
-extern union owner_watch owner_watch;
+extern union owner_watch owner_watch HIDDEN;
 
 struct owner {
 	struct slot *direct[CLASS_DIRECT_COUNT]; /* slot by (size + 15) / 16 */
-	struct slot slots[CLASS_COUNT] ALIGNED(CACHE_LINE);
-	struct pginfo *page[CLASS_COUNT];        /* current */
-	struct pass pass[CLASS_COUNT];           /* over the current page's words */
-	struct pginfo *avail[CLASS_COUNT];       /* lowest page with free chunks: heap roots */
+	struct slot slots[CLASS_COUNT];
 	uint64_t nfreed[CLASS_COUNT];            /* chunks freed, as far as countdowns were read */
 	struct owner *next;                      /* of all owners ever made */
 	struct owner *next_parked;
@@ -108,13 +112,13 @@ struct owner {
 
 /* The owner of the calling thread; owner_none before its first allocation and after its end. */
 extern __thread struct owner *owner_self __attribute__((tls_model("initial-exec")));
-extern struct owner owner_none;
+extern struct owner owner_none HIDDEN;
 /* A bitmap word that never has a free chunk, for slots without a page. */
-extern uint64_t owner_nothing;
+extern uint64_t owner_nothing HIDDEN;
 
 /* Or-ed to the owner in page_dir entries to send every free() to the slow path. */
 #define OWNER_TAG 2U
-extern uintptr_t owner_tag;
+extern uintptr_t owner_tag HIDDEN;
 /* Whether pages of chunks have notes; set before owner_init. */
 extern bool owner_notes;
 /* Sends every malloc() to the slow path; set before owner_init. */

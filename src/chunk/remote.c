@@ -118,7 +118,7 @@ local_free(struct owner *o, struct pginfo *pg, const void *p, size_t i)
 	if (UNLIKELY(fault != PTR_OK))
 		return fault;
 	store_relaxed(&pg->bits[i / 64], pg->bits[i / 64] | (uint64_t)1 << (i % 64));
-	if (--pg->countdown <= 0)
+	if (--pg->chunk.countdown <= 0)
 		chunk_event(o, pg);
 	return PTR_OK;
 }
@@ -188,9 +188,9 @@ page_collect(struct owner *o, struct pginfo *pg)
 		store_relaxed(&pg->bits[w], pg->bits[w] | freed);
 		n += (int)count_bits(freed);
 	}
-	pg->countdown -= n;
+	pg->chunk.countdown = (int16_t)(pg->chunk.countdown - n);
 	/* Empty already and not released only because it was pending: try again. */
-	if (pg->countdown <= 0)
+	if (pg->chunk.countdown <= 0)
 		chunk_event(o, pg);
 }
 

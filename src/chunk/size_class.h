@@ -25,16 +25,16 @@
 #define CLASS_DIRECT_COUNT (CLASS_DIRECT_MAX / 16 + 1)
 
 struct size_class {
+	uint64_t recip;      /* 2^64 / size, rounded up */
 	uint32_t size;       /* bytes of a chunk */
-	uint32_t recip;      /* 2^32 / size, rounded up */
 	uint16_t nchunks;    /* in a page */
 	uint16_t nwords;     /* of the bitmap */
 	uint16_t remote;     /* words from bits to the remote bitmap: its own cache line */
-	uint16_t wake;       /* frees after which a full page is used again */
+	uint16_t wake;       /* free chunks for which a full page is visited again */
 	uint64_t last_none;  /* bits of the last word that stand for no chunk */
 };
 
-extern const struct size_class size_classes[CLASS_COUNT];
+extern const struct size_class size_classes[CLASS_COUNT] HIDDEN;
 
 /* The class of the smallest chunk for n bytes; n is at most malloc_maxsize. */
 ALWAYS_INLINE unsigned

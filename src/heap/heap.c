@@ -99,13 +99,13 @@ chunk_without_owner(unsigned class_no)
 	malloc_init();
 	o = owner_attach();
 	if (o != NULL)
-		return chunk_take_slow(o, class_no);
+		return chunk_take_slow(o, &o->slots[class_no]);
 	if (!owner_exited())
 		return NULL;
 	lock_take(LOCK_LATE);
 	o = owner_late();
 	if (o != NULL && !chunk_take(&o->slots[class_no], &p))
-		p = chunk_take_slow(o, class_no);
+		p = chunk_take_slow(o, &o->slots[class_no]);
 	lock_drop(LOCK_LATE);
 	return p;
 }
@@ -121,7 +121,7 @@ malloc_bytes(unsigned class_no)
 		return p;
 	if (UNLIKELY(o == &owner_none))
 		return chunk_without_owner(class_no);
-	return chunk_take_slow(o, class_no);
+	return chunk_take_slow(o, &o->slots[class_no]);
 }
 
 void *
@@ -131,7 +131,7 @@ malloc_bytes_random(unsigned class_no)
 
 	if (UNLIKELY(o == &owner_none))
 		return chunk_without_owner(class_no);
-	return chunk_take_random(o, class_no, env_random());
+	return chunk_take_random(o, &o->slots[class_no], env_random());
 }
 
 void *
@@ -271,8 +271,6 @@ free_plain(void *p, const char *func)
 	uintptr_t kind = pg == NULL ? MALLOC_NOT_MINE : load_acquire(&pg->owner);
 	enum ptr_fault fault = PTR_OK;
 
-	if (p == NULL)
-		return;
 	if (opt.careful && pg != NULL) {
 		pg = heap_verify(p, func);
 		if (pg == NULL)
@@ -306,6 +304,8 @@ ifree(void *p, const char *func)
 	enum ptr_fault fault;
 	uintptr_t kind;
 
+	if (p == NULL)
+		return;
 	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(opt.tagged) ||
 	    UNLIKELY(!owner_is(kind = load_acquire(&pg->owner)))) {
 		free_other(p, func);

@@ -31,7 +31,7 @@ entry_add(struct heap_figures *f, const struct pginfo *pg)
 				    load_relaxed(&chunk_remote(pg)[w]));
 		f->class_pages[c]++;
 		f->class_live[c] += chunk_live(pg) - pending;
-		f->class_nfreed[c] += pending + (uint64_t)(pg->chunk.started - pg->countdown);
+		f->class_nfreed[c] += pending + (uint64_t)(pg->chunk.started - pg->chunk.countdown);
 		return 1;
 	}
 	if (kind == MALLOC_FREE) {

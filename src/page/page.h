@@ -54,23 +54,23 @@
 /*
  * The entry of page_dir: one cache line.
  *
- *   0        8        16     20          24
- *   | owner  | bits   |recip | countdown | by kind ................................ |
+ *   0        8        16       24
+ *   | owner  | bits   | recip  | by kind ................................ |
  *
- * The first 24 bytes are all that free() of a chunk needs. They mean the same in each kind: an
- * entry whose first word is no owner has recip 0 and is never believed to hold chunks.
+ * The first 24 bytes mean the same in each kind: an entry whose first word is no owner has recip 0
+ * and is never believed to hold chunks.
  */
 struct pginfo {
 	uintptr_t owner;      /* MALLOC_*, or struct owner * with PGINFO_PENDING; atomic */
 	uint64_t *bits;       /* a bit for each chunk: 1 free; remote frees lie behind them */
-	uint32_t recip;       /* 2^32 / chunk size, rounded up */
-	int32_t countdown;    /* frees until the owner has to look at the page */
+	uint64_t recip;       /* 2^64 / chunk size, rounded up */
 	union {
 		struct {
+			int16_t countdown;    /* frees until the owner has to look at the page */
+			int16_t started;      /* what countdown was set to */
 			uint16_t nchunks;
 			uint8_t class_no;
 			uint8_t state;        /* enum page_state */
-			int32_t started;      /* what countdown was set to */
 			struct pginfo *child; /* pairing heap of pages with free chunks */
 			struct pginfo *next;
 			struct pginfo *prev;
@@ -119,8 +119,8 @@ struct arena {
 #define ARENA_MAX 256U
 
 /* arenas[0] is the one that fast paths know; others exist when it is full or had to be small. */
-extern struct arena arenas[ARENA_MAX];
-extern unsigned arena_count;
+extern struct arena arenas[ARENA_MAX] HIDDEN;
+extern unsigned arena_count HIDDEN;
 
 /* Finds the entry of the page that contains p in the first arena; false when it is not there. */
 ALWAYS_INLINE bool

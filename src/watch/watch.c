@@ -122,7 +122,7 @@ watch_look(struct owner *o, const struct pginfo *pg, size_t nfree)
 {
 	uint32_t rate = load_relaxed(&owner_watch.profile_rate), taken;
 	unsigned c = pg->chunk.class_no;
-	int32_t before, now = (int32_t)nfree + pg->countdown;
+	int32_t before, now = (int32_t)nfree + pg->chunk.countdown;
 
 	if (UNLIKELY(!watch_is_joined(o)) && !watch_join(o))
 		return;

@@ -15,7 +15,7 @@ table_right(unsigned c)
 	uint64_t none = in_last == 64 ? 0 : ~(uint64_t)0 << in_last;
 
 	return s->size == size && s->nchunks == n && s->nwords == words && s->last_none == none &&
-	    s->recip == (0x100000000U + size - 1) / size && s->wake >= 1 && s->wake <= n &&
+	    s->recip == UINT64_MAX / size + 1 && s->wake >= 1 && s->wake <= n &&
 	    s->remote >= words && s->size % 16 == 0;
 }
 

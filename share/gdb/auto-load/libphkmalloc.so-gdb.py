@@ -10,7 +10,7 @@ import struct
 
 import gdb
 
-VERSION = 1
+VERSION = 2
 FIELDS = ("page_shift arena_max arena_nbytes arena_origin arena_limit arena_page_dir arena_npages "
           "entry_nbytes entry_bits entry_countdown chunk_nchunks chunk_class_no chunk_state "
           "chunk_started free_npages free_ndirty large_npages large_nbytes large_guard class_count "
