@@ -18,6 +18,7 @@
 
 #define SPANS_AT_ONCE 512U /* below the kernel's IOV_MAX */
 #define DELETED " (deleted)"
+#define COMM_MAX 15U /* bytes of a name that the kernel keeps */
 
 void
 target_trouble(struct target *t, enum status status, const char *format, ...)
@@ -139,14 +140,23 @@ read_mappings_of_any_thread(struct target *t)
 		closedir(d);
 }
 
+/*
+ * The name that it was started by, which a link to one file for several programs tells apart; of
+ * long ones the kernel keeps the first 15 bytes, and the file tells the rest.
+ */
 static void
 read_program(struct target *t)
 {
 	char path[64], exe[PATH_MAX];
 	ssize_t n;
 	const char *name = exe;
-	FILE *f;
+	FILE *f = open_proc(t->pid, t->pid, "comm");
 
+	if (f != NULL) {
+		if (fgets(t->program, sizeof(t->program), f) != NULL)
+			t->program[strcspn(t->program, "\n")] = '\0';
+		fclose(f);
+	}
 	snprintf(path, sizeof(path), "/proc/%d/exe", t->pid);
 	n = readlink(path, exe, sizeof(exe) - 1);
 	exe[n > 0 ? n : 0] = '\0';
@@ -155,13 +165,9 @@ read_program(struct target *t)
 		exe[n] = '\0';
 	if (strrchr(exe, '/') != NULL)
 		name = strrchr(exe, '/') + 1;
-	snprintf(t->program, sizeof(t->program), "%.*s", (int)sizeof(t->program) - 1, name);
-	f = t->program[0] == '\0' ? open_proc(t->pid, t->tid, "comm") : NULL;
-	if (f == NULL)
-		return;
-	if (fgets(t->program, sizeof(t->program), f) != NULL)
-		t->program[strcspn(t->program, "\n")] = '\0';
-	fclose(f);
+	if (strncmp(name, t->program, strlen(t->program)) == 0 &&
+	    (strlen(t->program) == COMM_MAX || t->program[0] == '\0'))
+		snprintf(t->program, sizeof(t->program), "%.*s", (int)sizeof(t->program) - 1, name);
 }
 
 struct thread_stat {

@@ -7,6 +7,8 @@
  *   heap churn THREADS    allocates and frees on that many threads, some of it for each other
  *   heap crash MIB        like quiet, then abort()
  *   heap exit MIB         like quiet, then ends
+ *   heap points 0         prints what some pointers are, and waits
+ *   heap abort 0          the same, and then abort()
  *   heap leader MIB       like quiet, and its first thread ends
  */
 #include <malloc.h>
@@ -108,6 +110,41 @@ fill_untouched(size_t nbytes)
 	}
 }
 
+static void *
+free_it(void *p)
+{
+	free(p);
+	return NULL;
+}
+
+/* Each with what it is, in words that a debugger has to find for it. */
+static void
+print_points(void)
+{
+	void *chunk = malloc(100), *freed = malloc(100), *far = malloc(100);
+	char *large = malloc(300000), *gone = malloc(700000), *behind = malloc(100000);
+	uintptr_t was = (uintptr_t)freed, inside = (uintptr_t)gone + 690000;
+	pthread_t t;
+
+	free(freed);
+	free(gone);
+	if (pthread_create(&t, NULL, free_it, far) == 0)
+		pthread_join(t, NULL);
+	printf("%p is in use: byte 0 of a chunk of 112 bytes\n", chunk);
+	printf("%p is in use: byte 5 of a chunk of 112 bytes\n", (void *)((char *)chunk + 5));
+	printf("%#lx is free: byte 0 of a chunk of 112 bytes\n", was);
+	printf("%p is free, by another thread than the page's owner: byte 0 of a chunk of 112 bytes\n",
+	    far);
+	printf("%p is in use: byte 0 of the pages of a large allocation of 300000 bytes, 5 pages\n",
+	    (void *)large);
+	printf("%p is in use: byte 290000 of the pages of a large allocation of 300000 bytes\n",
+	    (void *)(large + 290000));
+	printf("%#lx is free: in a free run of \n", inside);
+	printf("%p is in use: byte 9 of the pages of a large allocation of 100000 bytes, 2 pages\n",
+	    (void *)(behind + 9));
+	printf("%p is not in the heap\n", (void *)&t);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -129,10 +166,12 @@ main(int argc, char **argv)
 	}
 	/* stdout first: its buffer is an allocation too. */
 	setvbuf(stdout, NULL, _IONBF, 0);
+	if (strcmp(argv[1], "points") == 0 || strcmp(argv[1], "abort") == 0)
+		print_points();
 	if (strcmp(argv[1], "quiet") == 0)
 		malloc_stats();
 	puts("ready");
-	if (strcmp(argv[1], "crash") == 0)
+	if (strcmp(argv[1], "crash") == 0 || strcmp(argv[1], "abort") == 0)
 		abort();
 	if (strcmp(argv[1], "exit") == 0)
 		return 0;

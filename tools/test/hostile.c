@@ -193,7 +193,7 @@ agrees(const struct snapshot *s)
 int
 main(int argc, char **argv)
 {
-	unsigned long n = argc > 1 ? strtoul(argv[1], NULL, 10) : 2000;
+	unsigned long n = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000;
 	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1, wrong = 0, most = 0, read = 0;
 	uint64_t chunks = 0, unsettled = 0, damaged = 0;
 

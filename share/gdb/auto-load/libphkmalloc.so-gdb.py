@@ -3,9 +3,11 @@
     phkmalloc-info ADDRESS    which chunk, allocation or free run, its size, in use or free
 
 Reads memory by the library's descriptor (phkmalloc_inspect.h) and calls nothing, so it works on
-core files and without debugging information. Never trusts what it reads: each count is bounded.
-Load it by "source", or install it where gdb loads scripts from for the library's path.
+core files, without debugging information, and for programs that the library is linked into, also
+stripped ones. Never trusts what it reads: each count is bounded. Load it by "source"; where it is
+installed as share/gdb/auto-load/PATH/OF/THE/LIBRARY-gdb.py gdb loads it with the library.
 """
+import re
 import struct
 
 import gdb
@@ -17,8 +19,10 @@ FIELDS = ("page_shift arena_max arena_nbytes arena_origin arena_limit arena_page
           "class_nbytes class_size class_nchunks class_nwords class_remote").split()
 POINTERS = ("arenas arena_count size_classes owners large_nmalloc large_nfree npurged "
             "conf_letters").split()
-FREE, FIRST, FOLLOW = 1, 2, 3
-PAGES_BACK_MAX = 1 << 24
+FREE, FIRST, FOLLOW, OWNER_MIN = 1, 2, 3, 64
+PAGES_BACK_MAX = 1 << 25
+BLOCK = 1024  # entries at once
+NOTE_HEAD = 24  # bytes of a note before its contents
 
 
 def read(address, code):
@@ -26,12 +30,23 @@ def read(address, code):
     return struct.unpack("<" + code, bytes(data))[0]
 
 
+def find_descriptor():
+    """By its symbol, and where that was stripped off by the note that leads to it."""
+    try:
+        return int(gdb.parse_and_eval("(unsigned long)&phkmalloc_descriptor"))
+    except gdb.error:
+        pass
+    note = re.search(r"(0x[0-9a-f]+) - 0x[0-9a-f]+ is \.note\.phkmalloc",
+                     gdb.execute("info files", to_string=True))
+    if note is None:
+        raise gdb.GdbError("the program does not use phkmalloc, or is not running")
+    at = int(note[1], 16) + NOTE_HEAD
+    return at + read(at, "i")
+
+
 class Heap:
     def __init__(self):
-        try:
-            at = int(gdb.parse_and_eval("(unsigned long)&phkmalloc_descriptor"))
-        except gdb.error as e:
-            raise gdb.GdbError("the program does not use phkmalloc, or its symbols are gone") from e
+        at = find_descriptor()
         if bytes(gdb.selected_inferior().read_memory(at, 14)) != b"phkmalloc heap":
             raise gdb.GdbError("phkmalloc_descriptor is not in memory")
         if read(at + 16, "I") != VERSION:
@@ -61,15 +76,12 @@ class Heap:
         if found is None:
             return f"{p:#x} is not in the heap"
         origin, page_dir, number = found
-        # The pages behind the first of an allocation or free run say nothing of their own.
-        for first in range(number, max(-1, number - PAGES_BACK_MAX), -1):
-            entry = page_dir + first * self.entry_nbytes
-            kind = read(entry, "Q")
-            start = origin + first * self.page
-            if kind > FOLLOW and first == number:
-                return self.chunk(p, start, entry)
-            if kind in (FREE, FIRST) or kind > FOLLOW:
-                break
+        entry = page_dir + number * self.entry_nbytes
+        if read(entry, "Q") >= OWNER_MIN:
+            return self.chunk(p, origin + number * self.page, entry)
+        first, kind = self.first_of(page_dir, number)
+        entry = page_dir + first * self.entry_nbytes
+        start = origin + first * self.page
         npages = read(entry + (self.free_npages if kind == FREE else self.large_npages), "I")
         if kind not in (FREE, FIRST) or first + npages <= number:
             return f"{p:#x} is in a page that the heap does not use"
@@ -81,6 +93,18 @@ class Heap:
         size = read(entry + self.large_nbytes, "Q")
         return (f"{p:#x} is in use: byte {p - start} of the pages of a large allocation of {size} "
                 f"bytes, {npages} pages, {where}")
+
+    def first_of(self, page_dir, number):
+        """The pages behind the first of an allocation or free run say nothing of their own."""
+        for end in range(number + 1, max(0, number - PAGES_BACK_MAX), -BLOCK):
+            begin = max(0, end - BLOCK)
+            data = bytes(gdb.selected_inferior().read_memory(
+                page_dir + begin * self.entry_nbytes, (end - begin) * self.entry_nbytes))
+            for i in range(end - begin - 1, -1, -1):
+                kind = struct.unpack_from("<Q", data, i * self.entry_nbytes)[0]
+                if kind in (FREE, FIRST) or kind > FOLLOW:
+                    return begin + i, kind
+        return number, 0
 
     def chunk(self, p, start, entry):
         number = read(entry + self.chunk_class_no, "B")
@@ -118,6 +142,8 @@ class Info(gdb.Command):
             print(Heap().describe(p))
         except gdb.MemoryError as e:
             raise gdb.GdbError(f"the heap cannot be read: {e}") from e
+        except gdb.error as e:
+            raise gdb.GdbError(str(e)) from e
 
 
 Info()
