@@ -23,6 +23,7 @@ int command_map(int argc, char **argv);
 int command_top(int argc, char **argv);
 int command_core(int argc, char **argv);
 int command_record(int argc, char **argv);
+int command_replay(int argc, char **argv);
 
 /*
  * Finds a program that is to run on the library, and exits if it cannot; the same for the library,
@@ -30,6 +31,8 @@ int command_record(int argc, char **argv);
  */
 void need_program(const char *name);
 void preload(const char *library);
+/* "NAME=" and the path of the library that is installed with this command, or exits. */
+char *library_with_name(const char *name);
 /* Puts a value before that of an environment variable. */
 void prepend(const char *name, const char *first, const char *separator);
 

@@ -43,6 +43,18 @@ static const struct command commands[] = {
 	    "ended, as the program does.\n\n"
 	    "  -o FILE    malloc.trace without\n"
 	    "  --stacks   with the stack of each allocation\n" },
+	{ "replay", command_replay,
+	    "replay [--with [NAME=]FILE[,VARIABLE=VALUE ...]] ... [--rounds N] [--touch[=write]]\n"
+	    "       [--intervals N] [--process N | --pid PID] [--json] FILE",
+	    "a trace again, on any allocator",
+	    "Runs a recorded process's operations again, with its threads, on each allocator in turn,\n"
+	    "and prints CPU time, memory, page faults and how many pages were touched.\n\n"
+	    "  --with FILE      a library to preload, or \"system\"; without, that and phkmalloc\n"
+	    "  --rounds N       5 without; figures are medians\n"
+	    "  --touch          write what is allocated and read what is freed; =write: only write\n"
+	    "  --intervals N    parts to count touched pages in, 50 without, 0 for none\n"
+	    "  --process N, --pid PID    which process of the trace; without, the largest\n"
+	    "  --json           for programs, with every round\n" },
 	{ "core", command_core, "core COREFILE stat [--json | --openmetrics] | map -o FILE",
 	    "the same of a core file",
 	    "What stat and map say of a process, of what a core file kept of one. The files that the\n"

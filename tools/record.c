@@ -9,6 +9,7 @@
  */
 #include "command.h"
 #include "trace_read.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -218,7 +219,7 @@ start_program(char **program)
 	sigaction(SIGHUP, &sa, NULL);
 }
 
-/* Until the program, and all that it started, have ended; returns what the program ended with. */
+/* Until the program, and all that it started, have ended; returns the program's status. */
 static int
 follow(struct recorder *r)
 {
@@ -238,7 +239,7 @@ follow(struct recorder *r)
 	}
 	__atomic_store_n(&r->head->closed, 1, __ATOMIC_RELEASE);
 	collect(r, true);
-	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+	return status;
 }
 
 int
@@ -279,5 +280,5 @@ command_record(int argc, char **argv)
 	if (r.head->processes == 0 && !r.broken)
 		fprintf(stderr, "phkmalloc: %s: nothing was recorded: is the program static or "
 		    "set-uid?\n", r.path);
-	return r.broken && status == 0 ? STATUS_FILE : status;
+	return r.broken && status == 0 ? STATUS_FILE : end_like(status);
 }

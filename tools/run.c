@@ -81,6 +81,19 @@ preload(const char *library)
 	free(found);
 }
 
+char *
+library_with_name(const char *name)
+{
+	char *found = find_library(), *both;
+
+	if (found == NULL)
+		fail(STATUS_FILE, "libphkmalloc.so.1 is neither beside this command nor in ../lib");
+	if (asprintf(&both, "%s=%s", name, found) < 0)
+		fail(STATUS_OTHER, "out of memory");
+	free(found);
+	return both;
+}
+
 static int
 cannot_run(const char *name, int error)
 {

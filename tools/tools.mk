@@ -32,7 +32,17 @@ $(B)/obj/tools/map.html.o: tools/map.html
 	@mkdir -p $(@D)
 	$(LD) -r -b binary -z noexecstack -o $@ $<
 
-$(B)/phkmalloc: $(TOOLS_OBJ) $(B)/obj/tools/map.html.o
+# The program that runs traces again, which the command has in it.
+REPLAY_SRC := $(sort $(wildcard tools/replay/*.c))
+$(B)/replay-engine: $(REPLAY_SRC) tools/replay/engine.h tools/replay_format.h
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fsanitize=%,$(BASE_CFLAGS)) -D_GNU_SOURCE -fno-builtin -pthread -o $@ \
+		$(REPLAY_SRC)
+$(B)/obj/tools/replay-engine.o: $(B)/replay-engine
+	@mkdir -p $(@D)
+	cd $(B) && $(LD) -r -b binary -z noexecstack -o obj/tools/replay-engine.o replay-engine
+
+$(B)/phkmalloc: $(TOOLS_OBJ) $(B)/obj/tools/map.html.o $(B)/obj/tools/replay-engine.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOLS_LDLIBS)
 
 -include $(TOOLS_OBJ:.o=.d)

@@ -310,6 +310,7 @@ trace_order_next(struct trace_order *o, struct trace_step *step)
 	if (s->gone != NULL)
 		objects_drop(&s->objects, s->gone);
 	s->gone = NULL;
+	o->blocks_read = s->streams.read;
 	o->missing = s->streams.missing;
 	o->damaged = s->streams.damaged;
 	o->problem = s->streams.problem;

@@ -63,6 +63,7 @@ struct trace_order {
 	/* As far as it was read. */
 	struct trace_thread *threads;
 	size_t thread_count;
+	uint64_t blocks_read;
 	uint64_t operations;     /* all but STEP_OTHER */
 	uint64_t unknown;        /* frees and resizings of what is not allocated in the trace */
 	uint64_t twice;          /* allocations at an address that was not freed: a record is missing */

@@ -90,6 +90,7 @@ load(struct streams *s, struct stream *st)
 	if (p->block.number > st->number)
 		s->missing += p->block.number - st->number;
 	st->number = p->block.number + 1;
+	s->read++;
 	st->buffer = malloc(TRACE_BLOCK_NBYTES);
 	if (st->buffer == NULL) {
 		s->no_memory = true;

@@ -38,6 +38,7 @@ struct streams {
 	size_t count;
 	size_t *heap, heap_count;          /* the earliest on top */
 	uint64_t start;                    /* ticks, of the earliest block */
+	uint64_t read;                     /* blocks */
 	uint64_t missing;                  /* blocks that are not there */
 	uint64_t damaged;                  /* blocks that could not be read to their end */
 	const char *problem;               /* of the first of them */

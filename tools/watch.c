@@ -310,8 +310,7 @@ summary(struct watch *w, int status, const struct rusage *r)
 		print_others(w->others, w->other_count);
 }
 
-/* Ends as the program did, so that whoever started this command sees the same. */
-static int
+int
 end_like(int status)
 {
 	sigset_t one;

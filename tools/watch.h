@@ -9,5 +9,10 @@
  * it ends this command too. Signals that this command gets from others are passed on to it.
  */
 int watch_program(char **program);
+/*
+ * Ends as the program did that had this status, so that whoever started this command sees the same;
+ * returns what to exit with.
+ */
+int end_like(int status);
 
 #endif
