@@ -43,4 +43,4 @@ format:
 
 .PHONY: setup setup-build try check tidy check-tidy check-docs lint check-lint format
 
--include scripts/install.mk
+-include scripts/install.mk scripts/amalgamation.mk

@@ -14,7 +14,7 @@
 #define ADDRESS(x) ((uint64_t)(uintptr_t)&(x))
 
 extern EXPORT const struct phkmalloc_descriptor phkmalloc_descriptor
-    __attribute__((alias("heap_descriptor")));
+    __attribute__((alias("phk_descriptor")));
 
 /*
  * An ELF note that stays in stripped and static programs: name "phkmalloc", type 1, and as its
@@ -25,13 +25,13 @@ __asm__(".pushsection .note.phkmalloc,\"a\",@note\n"
     ".long 10, 4, 1\n"
     ".asciz \"phkmalloc\"\n"
     ".balign 4\n"
-    ".long heap_descriptor - .\n"
+    ".long phk_descriptor - .\n"
     ".balign 4\n"
     ".popsection\n");
 
 /* Global, so that the note finds it whatever the compiler does, and not seen from outside. */
-extern const struct phkmalloc_descriptor heap_descriptor;
-const struct phkmalloc_descriptor heap_descriptor = {
+extern __attribute__((visibility("hidden"))) const struct phkmalloc_descriptor phk_descriptor;
+const struct phkmalloc_descriptor phk_descriptor = {
 	.magic = PHKMALLOC_DESCRIPTOR_MAGIC,
 	.version = PHKMALLOC_DESCRIPTOR_VERSION,
 	.nbytes = sizeof(struct phkmalloc_descriptor),

@@ -162,7 +162,8 @@ alloc_plain(size_t n, size_t alignment, unsigned class_no, bool zero, bool watch
 	else
 		p = pages_or_trim(n, alignment, &known);
 	/* Before there is no memory, what is free in vain gives its room to what is asked for. */
-	if (UNLIKELY(p == NULL) && class_no != CLASS_NONE && (heap_trim() | pages_decommit()))
+	if (UNLIKELY(p == NULL) && class_no != CLASS_NONE &&
+	    ((int)heap_trim() | (int)pages_decommit()) != 0)
 		p = malloc_bytes(class_no);
 	if (zero && !known && p != NULL)
 		memset(p, 0, n);

@@ -355,7 +355,7 @@ read_cie(struct entry *e, struct text t)
 }
 
 /* Reads the entry for pc; false when there is none. */
-static bool
+__attribute__((unused)) static bool
 read_fde(struct entry *e, const struct dl_find_object *o, uintptr_t pc)
 {
 	const uint8_t *fde = find_fde(o, pc);
