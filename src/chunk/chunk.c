@@ -30,6 +30,7 @@
 #define POKE 8192U
 uint32_t chunk_poke = POKE;
 bool chunk_keep;
+uint32_t chunk_note_nbytes;
 /* An empty page of fewer chunks than this stays with its owner when it has no other. */
 #define SPARE_NCHUNKS 64
 
@@ -112,11 +113,12 @@ pass_again(struct owner *o, struct slot *slot, size_t *nfree)
 
 /* --- pages come and go ------------------------------------------------------------------- */
 
-/* Whether the owner's pages have a note for each chunk. */
-static bool
-has_notes(const struct owner *o)
+/* Metadata of a page of the owner. */
+static size_t
+meta_nbytes(const struct owner *o, unsigned class_no)
 {
-	return owner_notes || o->state == OWNER_SAMPLED;
+	return size_class_meta_nbytes(class_no,
+	    o->state == OWNER_SAMPLED ? CHUNK_SAMPLED_NBYTES : chunk_note_nbytes);
 }
 
 static struct pginfo *
@@ -124,8 +126,7 @@ page_new(struct owner *o, unsigned class_no)
 {
 	const struct size_class *c = &size_classes[class_no];
 	uint64_t *bits;
-	struct pginfo *pg = page_take_for_chunks(
-	    size_class_meta_nbytes(class_no, has_notes(o)), (void **)&bits);
+	struct pginfo *pg = page_take_for_chunks(meta_nbytes(o, class_no), (void **)&bits);
 
 	if (pg == NULL)
 		return NULL;
@@ -151,7 +152,7 @@ page_release(struct owner *o, struct pginfo *pg)
 	if (!__atomic_compare_exchange_n(&pg->owner, &word, MALLOC_PAGE_MOVING, false,
 	    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		return false;
-	page_give_for_chunks(pg, size_class_meta_nbytes(pg->chunk.class_no, has_notes(o)));
+	page_give_for_chunks(pg, meta_nbytes(o, pg->chunk.class_no));
 	return true;
 }
 
@@ -299,23 +300,30 @@ void *
 chunk_take_random(struct owner *o, struct slot *slot, uint64_t random)
 {
 	const struct size_class *c = &size_classes[slot->class_no];
-	unsigned w = (unsigned)(random >> 32) % c->nwords, turn = random % 64;
-	void *p = chunk_take_slow(o, slot);
+	unsigned first = (unsigned)((random >> 32) * c->nwords >> 32), turn = random % 64;
 	const struct pginfo *pg = slot->page;
-	uint64_t word;
+	void *p;
 	size_t i;
 
+	for (unsigned n = 0; pg != NULL && n < c->nwords; n++) {
+		unsigned w = first + n < c->nwords ? first + n : first + n - c->nwords;
+		uint64_t word = pg->bits[w] & ~chunk_none(c, w);
+
+		if (word == 0)
+			continue;
+		word = word >> turn | (turn == 0 ? 0 : word << (64 - turn));
+		i = (lowest_bit(word) + turn) % 64;
+		store_relaxed(&pg->bits[w], pg->bits[w] & ~((uint64_t)1 << i));
+		return page_address(pg) + (w * 64 + i) * c->size;
+	}
+	p = chunk_take_slow(o, slot);
 	if (p == NULL)
 		return NULL;
-	/* The page is one with room now, so put back what was taken and choose. */
+	/* The page is one with room now: put back what was taken, and choose. */
+	pg = slot->page;
 	(void)chunk_index(pg, p, &i);
 	store_relaxed(&pg->bits[i / 64], pg->bits[i / 64] | (uint64_t)1 << (i % 64));
-	while ((word = pg->bits[w] & ~chunk_none(c, w)) == 0)
-		w = (w + 1U) % c->nwords;
-	word = word >> turn | (turn == 0 ? 0 : word << (64 - turn));
-	i = (lowest_bit(word) + turn) % 64;
-	store_relaxed(&pg->bits[w], pg->bits[w] & ~((uint64_t)1 << i));
-	return page_address(pg) + (w * 64 + i) * c->size;
+	return chunk_take_random(o, slot, random);
 }
 
 /* --- pages change hands ------------------------------------------------------------------ */

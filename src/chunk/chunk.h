@@ -102,21 +102,14 @@ extern uint32_t chunk_poke;
 NOINLINE void chunk_event(struct owner *o, struct pginfo *pg);
 
 /*
- * Frees a chunk of the caller's own page; false when anything is out of the ordinary, and
- * nothing has changed then: chunk_free_slow finds out what.
- * Cache lines: the entry, the bitmap word. No atomic read-modify-write.
+ * Frees chunk i of a page that is the caller's own and not pending; false when it is free already,
+ * or is none.
  */
 ALWAYS_INLINE bool
-chunk_free(struct owner *o, struct pginfo *pg, const void *p)
+chunk_put(struct owner *o, struct pginfo *pg, uint64_t i)
 {
-	uint64_t i, word, *bits;
+	uint64_t *bits = pg->bits, word = load_once(&bits[i / 64]);
 
-	if (UNLIKELY(load_once(&pg->owner) != (uintptr_t)o))
-		return false;
-	if (UNLIKELY(!chunk_index(pg, p, &i)))
-		return false;
-	bits = pg->bits;
-	word = load_once(&bits[i / 64]);
 	/* The bit of the slack behind the last chunk is always 1, so it ends here too. */
 	if (UNLIKELY(set_bit(&word, i)))
 		return false;
@@ -124,6 +117,23 @@ chunk_free(struct owner *o, struct pginfo *pg, const void *p)
 	if (UNLIKELY(--pg->chunk.countdown == 0))
 		chunk_event(o, pg);
 	return true;
+}
+
+/*
+ * Frees a chunk of the caller's own page; false when anything is out of the ordinary, and
+ * nothing has changed then: chunk_free_slow finds out what.
+ * Cache lines: the entry, the bitmap word. No atomic read-modify-write.
+ */
+ALWAYS_INLINE bool
+chunk_free(struct owner *o, struct pginfo *pg, const void *p)
+{
+	uint64_t i;
+
+	if (UNLIKELY(load_once(&pg->owner) != (uintptr_t)o))
+		return false;
+	if (UNLIKELY(!chunk_index(pg, p, &i)))
+		return false;
+	return chunk_put(o, pg, i);
 }
 
 /* Takes a chunk when the slot's word has none left. NULL when there is no memory. */
@@ -152,11 +162,11 @@ chunk_remote(const struct pginfo *pg)
 	return pg->bits + size_classes[pg->chunk.class_no].remote;
 }
 
-/* The notes of a page, CHUNK_NOTE_NBYTES each, behind the bitmaps; only with careful owners. */
+/* What options, or a profile, note of the chunks of a page. */
 ALWAYS_INLINE void *
 chunk_notes(const struct pginfo *pg)
 {
-	return (char *)pg->bits + size_class_meta_nbytes(pg->chunk.class_no, false);
+	return (char *)pg->bits + size_class_bitmaps_nbytes(pg->chunk.class_no);
 }
 
 /* Chunks of the page not free in bits; exact for whoever may touch the owner. */
@@ -171,6 +181,9 @@ void chunk_unlink(struct owner *o, struct pginfo *pg);
 void chunk_link(struct owner *o, struct pginfo *pg);
 /* Releases all empty pages that are available; true when there were any. */
 bool chunk_release_empty(struct owner *o);
+/* Bytes of metadata beside each chunk for the notes of options, set at start, and of a profile. */
+extern uint32_t chunk_note_nbytes;
+#define CHUNK_SAMPLED_NBYTES 16U
 /* Set at start when free chunks hold junk that is checked later: their memory stays then. */
 extern bool chunk_keep;
 

@@ -6,6 +6,7 @@
 
 #include "chunk/chunk.h"
 #include "chunk/pgheap.h"
+#include "conf/conf.h"
 #include "os/env.h"
 #include "os/lock.h"
 #include "os/thread.h"
@@ -28,8 +29,8 @@ struct owner owner_none = {
 };
 __thread struct owner *owner_self __attribute__((tls_model("initial-exec"))) = &owner_none;
 uintptr_t owner_tag;
-bool owner_notes;
 bool owner_slow;
+bool owner_slow_zero;
 union owner_watch owner_watch;
 struct owner *owner_sampled;
 
@@ -57,6 +58,8 @@ owner_clear(struct owner *o)
 	for (unsigned i = 0; i < CLASS_DIRECT_COUNT; i++)
 		o->direct[i] = owner_slow ? &owner_none.slots[0] :
 		    &o->slots[size_class_of(i * 16)];
+	if (owner_slow_zero)
+		o->direct[0] = &owner_none.slots[0];
 }
 
 static void owner_park(void *value);
@@ -77,7 +80,7 @@ owner_new(enum owner_state state)
 	if (o == NULL)
 		return NULL;
 	owner_clear(o);
-	o->alert = owner_tag != 0;
+	o->alert = opt.looked;
 	o->state = (int)state;
 	o->next = owner_list;
 	owner_list = o;
@@ -125,6 +128,7 @@ owner_park(void *value)
 		return;
 	if (o->exit_rounds++ < EXIT_ROUNDS && thread_exit_arm(o))
 		return;
+	owner_ends(o);
 	exited = true;
 	owner_self = &owner_none;
 	lock_take(LOCK_PARKED);

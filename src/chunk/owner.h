@@ -105,6 +105,7 @@ struct owner {
 	bool alert;                              /* options or watch/ see what is on a slow path */
 	int thread;                              /* the kernel's number of its thread */
 	unsigned exit_rounds;                    /* destructor rounds the ending thread has seen */
+	struct held *held;                       /* freed and held back by options */
 	struct pginfo *inbox ALIGNED(CACHE_LINE); /* atomic: pages with remote frees */
 	int state;                                /* enum owner_state; atomic */
 	uint64_t drained_ms;                      /* when the inbox was looked at; a hint for others */
@@ -119,10 +120,10 @@ extern uint64_t owner_nothing HIDDEN;
 /* Or-ed to the owner in page_dir entries to send every free() to the slow path. */
 #define OWNER_TAG 2U
 extern uintptr_t owner_tag HIDDEN;
-/* Whether pages of chunks have notes; set before owner_init. */
-extern bool owner_notes;
 /* Sends every malloc() to the slow path; set before owner_init. */
 extern bool owner_slow;
+/* The same for malloc(0) only. */
+extern bool owner_slow_zero;
 
 ALWAYS_INLINE struct owner *
 owner_of_word(uintptr_t word)
@@ -138,6 +139,8 @@ owner_is(uintptr_t word)
 
 /* Gives the calling thread an owner. NULL when there is no memory or the thread has ended. */
 struct owner *owner_attach(void);
+/* Provided by heap/: gives up what options hold back for the owner, whose thread ends. */
+void owner_ends(struct owner *o);
 /* True when the calling thread is past its end and has no owner any more. */
 bool owner_exited(void);
 /* The owner for such threads, to be used with LOCK_LATE held; NULL when there is no memory. */

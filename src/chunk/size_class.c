@@ -60,12 +60,3 @@ size_class_aligned(size_t n, size_t alignment)
 			return c;
 	return CLASS_NONE;
 }
-
-size_t
-size_class_meta_nbytes(unsigned class_no, bool notes)
-{
-	const struct size_class *c = &size_classes[class_no];
-	size_t bitmaps = round_up(((size_t)c->remote + c->nwords) * sizeof(uint64_t), 16);
-
-	return bitmaps + (notes ? (size_t)c->nchunks * CHUNK_NOTE_NBYTES : 0);
-}

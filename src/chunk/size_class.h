@@ -53,8 +53,20 @@ size_class_of(size_t n)
 /* The class for n bytes at a multiple of alignment, or CLASS_NONE when only pages will do. */
 unsigned size_class_aligned(size_t n, size_t alignment);
 
-/* Bytes of metadata for a page of this class: two bitmaps, and with notes a note a chunk. */
-#define CHUNK_NOTE_NBYTES 16U
-size_t size_class_meta_nbytes(unsigned class_no, bool notes);
+/* Bytes of the two bitmaps of a page of this class; notes of options lie behind them. */
+ALWAYS_INLINE size_t
+size_class_bitmaps_nbytes(unsigned class_no)
+{
+	const struct size_class *c = &size_classes[class_no];
+
+	return round_up(((size_t)c->remote + c->nwords) * sizeof(uint64_t), 16);
+}
+
+/* Bytes of metadata for a page of this class, with so many for the notes of each chunk. */
+ALWAYS_INLINE size_t
+size_class_meta_nbytes(unsigned class_no, size_t note_nbytes)
+{
+	return size_class_bitmaps_nbytes(class_no) + size_classes[class_no].nchunks * note_nbytes;
+}
 
 #endif

@@ -159,6 +159,19 @@ conf_letters(const struct conf *c, char *buf)
 	*at = '\0';
 }
 
+/* What follows from the options. */
+static void
+conf_derive(struct conf *c)
+{
+	c->notes = c->canary || c->delay || c->junk != 0 || c->stacks;
+	c->tagged = c->notes || c->trace != 0;
+	c->careful = c->notes || c->random || c->zero || c->page_end;
+	c->looked = c->careful || c->trace != 0 || c->zero_is_null;
+	c->notes_only = c->notes && c->trace == 0 && !c->zero_is_null && c->sample_rate == 0;
+	c->realloc_careful = c->tagged || c->realloc_moves;
+	c->junk_freed = c->junk != 0 || c->delay;
+}
+
 void
 conf_init(void)
 {
@@ -172,9 +185,7 @@ conf_init(void)
 		conf_parse(c, text, "/etc/malloc.conf");
 	if (env_get("MALLOC_OPTIONS", text, sizeof(text)))
 		conf_parse(c, text, "MALLOC_OPTIONS");
-	c->careful = c->canary || c->random || c->delay || c->guard || c->junk != 0 || c->page_end ||
-	    c->realloc_moves || c->stacks || c->zero_is_null || c->zero;
-	c->tagged = c->careful || c->trace != 0;
+	conf_derive(c);
 	conf_letters(c, c->letters);
 	c->secret = env_random() | 0x0101010101010101U;
 	/* Where the OS page is larger than ours, sealing would take its neighbours along. */

@@ -20,8 +20,13 @@
 #define IGNORED(upper, lower, field, what, value)
 struct conf {
 #include "conf/options.def"
-	bool tagged;              /* no fast path frees: careful or recorded */
-	bool careful;             /* some option looks at each allocation: no fast paths */
+	bool looked;              /* each allocation is looked at, at least on slow paths */
+	bool careful;             /* it is filled, placed or noted */
+	bool tagged;              /* no fast path frees: noted or recorded */
+	bool notes;               /* something is noted of each chunk */
+	bool notes_only;          /* and no option but those has a say in allocations */
+	bool realloc_careful;     /* realloc has to do with options */
+	bool junk_freed;          /* freed chunks are filled with junk */
 	uint64_t secret;          /* of canaries */
 	size_t delay_nbytes_max;  /* F: memory held back */
 	char letters[CONF_LETTERS_MAX]; /* in effect, for tools */

@@ -2,31 +2,49 @@
  * careful.h: allocation where options look at each request: junk, zero, canaries, delayed free,
  * random choice, stacks.
  *
- * With any of these options no fast path finds a chunk or an owner, so every request comes here.
- * Beside the two bitmaps each page of chunks then has a note for each chunk. Thread-safe.
+ * With options that note something of each chunk (opt.notes) no fast path finds a chunk or an
+ * owner, so every request comes here; with those that only change what an allocation is like
+ * (opt.careful) every allocation does, and frees are as ever. Thread-safe.
  */
 #ifndef PHK_CAREFUL_H
 #define PHK_CAREFUL_H
 
 #include "chunk/chunk.h"
 
+/* Sets up what the options need; once, before the first page. */
+void careful_init(void);
+
 /* A chunk of the class or whole pages for n bytes at this alignment, filled as the options say. */
 void *careful_alloc(size_t n, size_t alignment, bool zero);
 /* The same on pages of its own. */
 void *careful_alloc_pages(size_t n, size_t alignment, bool zero);
-/* p is verified as the start of an allocation in use, of which pg is the entry. */
+
+/* The rest is for opt.notes only. p is in a page of chunks or of a large allocation: pg. */
 enum ptr_fault careful_free(struct pginfo *pg, void *p, const char *func);
-/* The same chunk for n bytes, or NULL when the allocation has to move. */
+/* The same allocation for n bytes, or NULL when it has to move. p is verified. */
 void *careful_resize(struct pginfo *pg, void *p, size_t n, const char *func);
-/* The bytes asked for. */
+/* The bytes asked for. p is verified. */
 size_t careful_size(const struct pginfo *pg, const void *p);
-/* Whether the chunk was freed and is held back. */
-bool careful_is_delayed(const struct pginfo *pg, const void *p);
-/* Adds what the notes know of a chunk. */
+/* Whether chunk p, which is not free for the bitmaps, was freed all the same. */
+bool careful_is_freed(const struct pginfo *pg, const void *p);
+/* Adds what is noted of a chunk or large allocation. */
 void careful_place(const struct pginfo *pg, const void *p, struct place *place);
-/* Frees everything that is held back; true when there was any. */
+/* The same for large allocations only. */
+enum ptr_fault careful_free_large(struct pginfo *pg, void *p, const char *func);
+void *careful_resize_large(struct pginfo *pg, void *p, size_t n, const char *func);
+/* Gives back one that was held. */
+void careful_release_large(struct pginfo *pg);
+/* Holds freed memory back; false when there is no room for it. */
+bool careful_hold(void *p, size_t nbytes);
+/* Whether the canary of a large allocation in use is as it was written. */
+bool careful_large_is_whole(const struct pginfo *pg);
+/* Frees all that the calling thread holds back; true when there was any. */
 bool careful_flush(void);
-/* Checks canaries of all chunks in use and junk of all that are held back. */
+
+/*
+ * Checks the canaries of all that is in use and the junk of all that is freed; what changes
+ * meanwhile is left out. Returns how many are broken, each said to complain.
+ */
 size_t careful_check(void (*complain)(const char *what, const void *where));
 
 #endif

@@ -37,7 +37,6 @@ malloc_init(void)
 		env_init();
 		conf_init();
 		vm_lazy = opt.hint;
-		chunk_keep = opt.junk != 0 || opt.delay;
 		page_guards = opt.guard;
 		page_random = opt.random;
 		page_cache_shift = opt.cache_shift;
@@ -46,8 +45,10 @@ malloc_init(void)
 		owner_watch.guard = opt.sample_rate != 0;
 		owner_watch.profile_rate = opt.profile_rate;
 		/* Words hold up to 64 chunks: a higher rate has to see each allocation. */
-		owner_slow = opt.tagged || (opt.sample_rate != 0 && opt.sample_rate < 64);
-		owner_notes = opt.careful;
+		owner_slow = opt.tagged || opt.random || opt.zero ||
+		    (opt.sample_rate != 0 && opt.sample_rate < 64);
+		owner_slow_zero = opt.zero_is_null;
+		careful_init();
 		owner_init(opt.tagged);
 		if (opt.trace != 0)
 			trace_init();
@@ -125,13 +126,13 @@ malloc_bytes(unsigned class_no)
 }
 
 void *
-malloc_bytes_random(unsigned class_no)
+malloc_bytes_random(unsigned class_no, uint64_t random)
 {
 	struct owner *o = owner_self;
 
 	if (UNLIKELY(o == &owner_none))
 		return chunk_without_owner(class_no);
-	return chunk_take_random(o, &o->slots[class_no], env_random());
+	return chunk_take_random(o, &o->slots[class_no], random);
 }
 
 void *
@@ -162,8 +163,7 @@ alloc_plain(size_t n, size_t alignment, unsigned class_no, bool zero, bool watch
 	else
 		p = pages_or_trim(n, alignment, &known);
 	/* Before there is no memory, what is free in vain gives its room to what is asked for. */
-	if (UNLIKELY(p == NULL) && class_no != CLASS_NONE &&
-	    ((int)heap_trim() | (int)pages_decommit()) != 0)
+	if (UNLIKELY(p == NULL) && class_no != CLASS_NONE && heap_make_room())
 		p = malloc_bytes(class_no);
 	if (zero && !known && p != NULL)
 		memset(p, 0, n);
@@ -176,11 +176,25 @@ alloc_plain(size_t n, size_t alignment, unsigned class_no, bool zero, bool watch
 static COLD void *
 alloc_optional(size_t n, size_t alignment, bool zero)
 {
+	unsigned class_no = size_class_aligned(n, alignment);
+	void *p = NULL;
+	bool watched;
+
 	malloc_init();
-	if (opt.careful)
-		return careful_alloc(n, alignment, zero);
-	return alloc_plain(n, alignment, size_class_aligned(n, alignment), zero,
-	    opt.sample_rate != 0 || load_relaxed(&owner_watch.profile_rate) != 0);
+	if (n == 0 && opt.zero_is_null)
+		return NULL;
+	watched = opt.sample_rate != 0 || load_relaxed(&owner_watch.profile_rate) != 0;
+	if (!opt.careful)
+		return alloc_plain(n, alignment, class_no, zero, watched);
+	if (UNLIKELY(watched) && class_no != CLASS_NONE)
+		p = opt.notes ? watched_guard(n, alignment, class_no) :
+		    watched_alloc(n, alignment, class_no);
+	if (UNLIKELY(p != NULL))
+		return zero || opt.zero ? memset(p, 0, n) : p;
+	p = careful_alloc(n, alignment, zero);
+	if (UNLIKELY(watched) && class_no == CLASS_NONE && !opt.notes && p != NULL)
+		watched_large(p, n);
+	return p;
 }
 
 static COLD void *
@@ -196,7 +210,7 @@ alloc_recorded(enum trace_op op, size_t n, size_t alignment, bool zero)
 ALWAYS_INLINE void *
 alloc(enum trace_op op, size_t n, size_t alignment, unsigned class_no, bool zero)
 {
-	if (UNLIKELY(opt.tagged || load_acquire(&started) == 0))
+	if (UNLIKELY(opt.looked || load_acquire(&started) == 0))
 		return alloc_recorded(op, n, alignment, zero);
 	return alloc_plain(n, alignment, class_no, zero, load_relaxed(&owner_watch.any) != 0);
 }
@@ -204,6 +218,8 @@ alloc(enum trace_op op, size_t n, size_t alignment, unsigned class_no, bool zero
 void *
 imalloc(size_t n)
 {
+	if (UNLIKELY(opt.notes_only))
+		return careful_alloc(n, 1, false);
 	return alloc(TRACE_MALLOC, n, 1, n <= malloc_maxsize ? size_class_of(n) : CLASS_NONE, false);
 }
 
@@ -222,6 +238,8 @@ icalloc(size_t n)
 void *
 inew(size_t n, size_t alignment)
 {
+	/* new of nothing is something, whatever malloc(0) is. */
+	n += n == 0;
 	return alloc(TRACE_NEW, n, alignment, size_class_aligned(n, alignment), false);
 }
 
@@ -272,10 +290,7 @@ free_plain(void *p, const char *func)
 	uintptr_t kind = pg == NULL ? MALLOC_NOT_MINE : load_acquire(&pg->owner);
 	enum ptr_fault fault = PTR_OK;
 
-	if (opt.careful && pg != NULL) {
-		pg = heap_verify(p, func);
-		if (pg == NULL)
-			return;
+	if (opt.notes && (owner_is(kind) || kind == MALLOC_FIRST)) {
 		fault = careful_free(pg, p, func);
 	} else if (owner_is(kind)) {
 		fault = free_chunk(pg, p, kind);
@@ -307,12 +322,12 @@ ifree(void *p, const char *func)
 
 	if (p == NULL)
 		return;
-	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(opt.tagged) ||
+	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(opt.trace != 0) ||
 	    UNLIKELY(!owner_is(kind = load_acquire(&pg->owner)))) {
 		free_other(p, func);
 		return;
 	}
-	fault = free_chunk(pg, p, kind);
+	fault = UNLIKELY(opt.notes) ? careful_free(pg, p, func) : free_chunk(pg, p, kind);
 	if (UNLIKELY(fault != PTR_OK))
 		heap_report(func, fault, p, 0);
 }
@@ -331,7 +346,7 @@ size_fits(const struct pginfo *pg, const void *p, size_t n, size_t alignment, bo
 {
 	unsigned class_no = size_class_aligned(n, alignment);
 
-	if (opt.careful)
+	if (opt.notes)
 		return careful_size(pg, p) == n;
 	if (owner_is(load_relaxed(&pg->owner)))
 		return class_no == pg->chunk.class_no || (!exact && stays(n, chunk_size(pg)));
@@ -347,6 +362,8 @@ ifree_sized(void *p, size_t n, size_t alignment, bool exact, const char *func)
 
 	if (p == NULL)
 		return;
+	if (exact && n == 0)
+		n = 1;
 	if (((uintptr_t)p & (alignment - 1)) != 0) {
 		heap_report(func, PTR_WRONG_ALIGNMENT, p, n);
 		return;
@@ -396,11 +413,11 @@ static void *
 move(void *p, size_t have, size_t n, bool concealed, const char *func)
 {
 	void *to = concealed ? conceal_plain(n, false) :
-	    UNLIKELY(opt.tagged) ? alloc_optional(n, 1, false) : imalloc(n);
+	    UNLIKELY(opt.looked) ? alloc_optional(n, 1, false) : imalloc(n);
 
 	/* Too little memory to shrink is no reason to fail, unless an option must see the move. */
 	if (to == NULL)
-		return n <= have && !opt.careful ? p : NULL;
+		return n <= have && !opt.realloc_careful ? p : NULL;
 	memcpy(to, p, n < have ? n : have);
 	if (UNLIKELY(opt.tagged))
 		free_plain(p, func);
@@ -413,7 +430,7 @@ static void *
 resize(void *p, size_t n, const char *func)
 {
 	struct pginfo *pg;
-	size_t have;
+	size_t have, had;
 	void *to = NULL;
 
 	if (UNLIKELY(sample_owns(p))) {
@@ -424,17 +441,20 @@ resize(void *p, size_t n, const char *func)
 	pg = heap_verify(p, func);
 	if (pg == NULL)
 		return NULL;
-	if (UNLIKELY(opt.careful)) {
+	if (UNLIKELY(opt.notes)) {
 		have = careful_size(pg, p);
 		to = careful_resize(pg, p, n, func);
 	} else if (owner_is(load_relaxed(&pg->owner))) {
 		have = chunk_size(pg);
-		if (stays(n, have))
+		if (stays(n, have) && !opt.realloc_moves)
 			return p;
 	} else {
 		have = large_usable(pg);
-		if (n > malloc_maxsize)
+		had = pg->large.nbytes;
+		if (n > malloc_maxsize && !opt.realloc_moves)
 			to = watched_resize_large(pg, p, n);
+		if (opt.zero && to != NULL && n > had)
+			memset((char *)to + had, 0, n - had);
 	}
 	if (to != NULL)
 		return to;
@@ -449,7 +469,7 @@ irealloc(void *p, size_t n, const char *func)
 	uint64_t start;
 	void *to;
 
-	if (LIKELY(page_dir_get(p, &pg)) && LIKELY(!opt.tagged) &&
+	if (LIKELY(page_dir_get(p, &pg)) && LIKELY(!opt.realloc_careful) &&
 	    LIKELY(owner_is(load_acquire(&pg->owner))) &&
 	    LIKELY(chunk_verify(pg, p) == PTR_OK)) {
 		have = chunk_size(pg);
@@ -461,36 +481,4 @@ irealloc(void *p, size_t n, const char *func)
 	to = resize(p, n, func);
 	trace_resized(p, to, n, start);
 	return to;
-}
-
-/* --- the whole heap ----------------------------------------------------------------------- */
-
-/* Gives back what no chunk needs in the pages of all threads. */
-static bool
-trim_chunks(void)
-{
-	bool any = false;
-
-	for (unsigned i = 0; i < load_acquire(&arena_count); i++) {
-		size_t n = load_acquire(&arenas[i].limit) >> malloc_pageshift;
-
-		for (size_t at = 0; at < n; at++)
-			if (owner_is(load_relaxed(&arenas[i].page_dir[at].owner)))
-				any |= chunk_purge(&arenas[i].page_dir[at]);
-	}
-	return any;
-}
-
-bool
-heap_trim(void)
-{
-	bool any = careful_flush();
-
-	if (owner_self != &owner_none)
-		any |= owner_trim(owner_self);
-	any |= owner_trim_parked();
-	any |= profile_trim();
-	any |= trim_chunks();
-	any |= pages_trim();
-	return any;
 }

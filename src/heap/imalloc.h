@@ -9,7 +9,9 @@
 
 /* A chunk of the class, the lowest or any; NULL when there is no memory. */
 void *malloc_bytes(unsigned class_no);
-void *malloc_bytes_random(unsigned class_no);
+void *malloc_bytes_random(unsigned class_no, uint64_t random);
+/* Gives up all that is held in vain, so that there is memory again; true when there was any. */
+bool heap_make_room(void);
 /* Pages, after everything was given back that only waits to be used again if need be. */
 void *pages_or_trim(size_t n, size_t alignment, bool *zero);
 /* Checks that p is the start of an allocation in the arenas: its entry, or a report and NULL. */

@@ -3,6 +3,7 @@
  * it is not; see imalloc.h. Reads only; entries may change under it when the program is wrong.
  */
 #include "chunk/chunk.h"
+#include "conf/conf.h"
 #include "heap/careful.h"
 #include "heap/heap.h"
 #include "heap/imalloc.h"
@@ -41,13 +42,12 @@ locate(const void *p, struct place *place)
 		place->kind = PLACE_FREE_RUN;
 		place->npages = first->large.npages;
 		place->end = place->start + (place->npages << malloc_pageshift);
+		place->allocated = first->large.allocated;
+		place->freed = first->large.freed;
 		return PTR_FREE_PAGE;
 	}
 	if (kind == MALLOC_FIRST && first + first->large.npages > pg) {
-		place->kind = PLACE_LARGE;
-		place->npages = first->large.npages;
-		place->end = place->start + (place->npages << malloc_pageshift);
-		place->start += first->large.start;
+		large_place(first, place);
 		place->allocated = first->large.allocated;
 		return first == pg && !pg->large.guard ? PTR_MODIFIED_PAGE : PTR_WRONG_PAGE;
 	}
@@ -87,7 +87,7 @@ heap_verify(const void *p, const char *func)
 	kind = pg == NULL ? MALLOC_NOT_MINE : load_acquire(&pg->owner);
 	if (LIKELY(owner_is(kind))) {
 		fault = chunk_verify(pg, p);
-		if (fault == PTR_OK && careful_is_delayed(pg, p))
+		if (fault == PTR_OK && opt.notes && careful_is_freed(pg, p))
 			fault = PTR_FREE_CHUNK;
 	} else if (kind == MALLOC_FIRST) {
 		fault = large_verify(pg, p);
@@ -111,7 +111,8 @@ heap_owns(const void *p)
 	if (sample_owns(p))
 		return sample_size(p, &n) == PTR_OK;
 	if (owner_is(kind))
-		return chunk_verify(pg, p) == PTR_OK && !careful_is_delayed(pg, p);
+		return chunk_verify(pg, p) == PTR_OK &&
+		    !(opt.notes && careful_is_freed(pg, p));
 	return kind == MALLOC_FIRST && large_verify(pg, p) == PTR_OK;
 }
 

@@ -44,6 +44,16 @@ watched_alloc(size_t n, size_t alignment, unsigned class_no)
 	return p;
 }
 
+void *
+watched_guard(size_t n, size_t alignment, unsigned class_no)
+{
+	struct owner *o = joined();
+	uint32_t weight;
+
+	return o != NULL && watch_ask(o, class_no, &weight) == WATCH_GUARD ?
+	    sample_alloc(n, alignment) : NULL;
+}
+
 NOINLINE void
 watched_large(const void *p, size_t n)
 {

@@ -9,6 +9,8 @@
 
 /* A chunk for n bytes that is a sample, made while samples are taken; NULL to go on as ever. */
 void *watched_alloc(size_t n, size_t alignment, unsigned class_no);
+/* The same, but only before a guard: with options whose notes the profile's would be taken for. */
+void *watched_guard(size_t n, size_t alignment, unsigned class_no);
 /* p is a new large allocation of n bytes, made while samples are taken. */
 void watched_large(const void *p, size_t n);
 /* As large_free and large_resize, and the profile knows of it. */

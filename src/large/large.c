@@ -64,15 +64,25 @@ large_claim(struct pginfo *pg, const void *p)
 }
 
 void
+large_forget(struct pginfo *pg)
+{
+	char *page = page_address(pg);
+
+	if (!pg->large.concealed)
+		return;
+	memset(page + pg->large.start, 0, pg->large.nbytes);
+	(void)vm_conceal(page, (size_t)pg->large.npages << malloc_pageshift, false);
+	pg->large.concealed = false;
+}
+
+void
 large_release(struct pginfo *pg)
 {
 	size_t npages = pg->large.npages, nbytes = npages << malloc_pageshift;
 	char *page = page_address(pg);
 
-	if (pg->large.concealed) {
-		memset(page + pg->large.start, 0, pg->large.nbytes);
-		(void)vm_conceal(page, nbytes, false);
-	}
+	if (UNLIKELY(pg->large.concealed))
+		large_forget(pg);
 	/* A mapping of its own again like its neighbours, so that they count as one. */
 	if (pg->large.moved && vm_renew(page, nbytes))
 		pages_give_clean(pg, npages);
@@ -88,6 +98,15 @@ large_free(struct pginfo *pg, const void *p)
 	if (fault == PTR_OK)
 		large_release(pg);
 	return fault;
+}
+
+void
+large_place(const struct pginfo *pg, struct place *place)
+{
+	place->kind = PLACE_LARGE;
+	place->npages = pg->large.npages;
+	place->start = (uintptr_t)page_address(pg) + pg->large.start;
+	place->end = place->start + large_usable(pg);
 }
 
 size_t
@@ -129,6 +148,8 @@ large_resize(struct pginfo *pg, void *p, size_t n)
 	bool zero;
 
 	if (n > PTRDIFF_MAX || pg->large.start != 0 || pg->large.concealed)
+		return NULL;
+	if (npages < have && page_guards)
 		return NULL;
 	if (npages < have)
 		pages_shrink(pg, npages);

@@ -21,6 +21,10 @@ enum ptr_fault large_free(struct pginfo *pg, const void *p);
 enum ptr_fault large_claim(struct pginfo *pg, const void *p);
 void large_release(struct pginfo *pg);
 enum ptr_fault large_verify(const struct pginfo *pg, const void *p);
+/* Clears concealed memory, which is dumped again then; for others nothing. */
+void large_forget(struct pginfo *pg);
+/* What a message says of a large allocation, in use or claimed. */
+void large_place(const struct pginfo *pg, struct place *place);
 /* Bytes up to the end of the pages. */
 size_t large_usable(const struct pginfo *pg);
 /*

@@ -12,12 +12,12 @@
 
 enum lock_rank {
 	LOCK_INIT,   /* start of the heap, once */
-	LOCK_DELAY,  /* memory held back after free */
 	LOCK_SAMPLE, /* sampled allocations */
 	LOCK_SAMPLED, /* the owner of what a profile follows, and the profile's tables */
 	LOCK_LATE,   /* the owner that serves threads past their end */
 	LOCK_PARKED, /* the list of owners, and all of an owner that has no thread */
 	LOCK_PURGE,  /* one thread at a time gives back memory in pages of other threads */
+	LOCK_GUARD,  /* freed memory is made to trap, or canaries and junk are read by the checker */
 	LOCK_PAGE,   /* page_dir entries of free runs, the run tree, the metadata pool, arenas */
 	LOCK_STACK,  /* the table of stacks */
 	LOCK_TRACE,  /* a process's place in its trace */

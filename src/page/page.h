@@ -89,8 +89,10 @@ struct pginfo {
 			bool moved;         /* its mapping was moved here by the kernel */
 			bool guard;         /* no allocation: traps at each access */
 			bool concealed;     /* left out of core dumps, cleared when freed */
+			bool canary;        /* a canary stands behind it */
 			uint32_t start;     /* bytes from the page to the allocation, below 64 KiB */
-			uint32_t allocated; /* stack */
+			uint32_t allocated; /* stacks */
+			uint32_t freed;
 			size_t nbytes;      /* asked for */
 			uint32_t sampled;   /* in the profile: its site, or 0 */
 			uint32_t sampled_tenths;

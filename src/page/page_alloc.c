@@ -285,8 +285,8 @@ run_take(size_t npages, size_t align)
 		first += env_random() % (run->free.npages - need + 1);
 	run_cut(run, first, npages);
 	first->large.npages = (uint32_t)npages;
-	first->large.moved = first->large.guard = first->large.concealed = false;
-	first->large.allocated = 0;
+	first->large.moved = first->large.guard = first->large.concealed = first->large.canary = false;
+	first->large.allocated = first->large.freed = 0;
 	first->large.sampled = 0;
 	first->large.start = 0;
 	first->large.nbytes = npages << malloc_pageshift;

@@ -18,7 +18,7 @@
 #define COMMIT_NBYTES ((size_t)64 << 10)
 #define PROBES 32U
 
-_Static_assert(sizeof(struct profile_note) == CHUNK_NOTE_NBYTES, "a page has room for notes");
+_Static_assert(sizeof(struct profile_note) == CHUNK_SAMPLED_NBYTES, "a page has room for notes");
 _Static_assert(sizeof(struct phkmalloc_site) == CACHE_LINE, "sums do not share cache lines");
 
 struct phkmalloc_profile profile;

@@ -40,7 +40,7 @@ draw(uint32_t mean)
 static void
 alert_set(struct owner *o)
 {
-	o->alert = owner_tag != 0
+	o->alert = opt.looked
 	    || (owner_slow && opt.sample_rate != 0)  /* each allocation is counted one by one */
 	    || o->watch->guard_due
 	    || o->watch->nskipping != 0

@@ -306,6 +306,21 @@ zero_is_null(size_t n)
 	return malloc(0) == NULL && calloc(0, 5) == NULL && errno == 0 && malloc(n) != NULL ? 0 : 3;
 }
 
+/* Made smaller and larger by realloc, then freed by the size it has. */
+static int
+resized_sized(size_t n)
+{
+	char *p = malloc(n);
+
+	for (size_t m = n; m >= n / 4; m -= n / 4) {
+		p = realloc(p, m);
+		memset(p, 0x11, m);
+	}
+	p = realloc(p, n / 2);
+	free_sized(p, n / 2);
+	return phkmalloc_check() == 0 ? 0 : 3;
+}
+
 static volatile size_t impossible = PTRDIFF_MAX;
 
 static int

@@ -1,0 +1,146 @@
+/*
+ * careful_large.c: large allocations under options; see careful.h. Protected by whoever holds the
+ * allocation; LOCK_GUARD is taken to make one trap. No state.
+ */
+#include "diag/stack.h"
+#include "heap/careful.h"
+#include "heap/content.h"
+#include "heap/held.h"
+#include "heap/imalloc.h"
+#include "large/large.h"
+#include "os/lock.h"
+#include "os/vm.h"
+
+/* Of a freed large allocation so much is filled with junk at the first level. */
+#define JUNK_NBYTES malloc_pagesize
+
+/* Where the canary of a large allocation ends: it is not worth touching more pages. */
+static size_t
+large_canary_end(const struct pginfo *pg)
+{
+	size_t end = with_canary(pg->large.nbytes), usable = large_usable(pg);
+
+	return end < usable ? end : usable;
+}
+
+static void
+canary_large(struct pginfo *pg, void *p, size_t n)
+{
+	pg->large.nbytes = n;
+	fill_canary(p, n, large_canary_end(pg), opt.secret);
+	store_release(&pg->large.canary, true);
+}
+
+bool
+careful_large_is_whole(const struct pginfo *pg)
+{
+	const char *p = page_address(pg) + pg->large.start;
+	size_t asked = pg->large.nbytes;
+
+	return !load_acquire(&pg->large.canary) ||
+	    fill_check_canary(p, asked, large_canary_end(pg), opt.secret) == FILL_WHOLE ||
+	    asked != pg->large.nbytes || !load_acquire(&pg->large.canary);
+}
+
+void *
+careful_alloc_pages(size_t n, size_t alignment, bool zero)
+{
+	size_t end = with_canary(n);
+	bool known;
+	char *p = end < n ? NULL : pages_or_trim(end, alignment, &known);
+	struct pginfo *pg = p == NULL ? NULL : page_of(p);
+
+	if (p == NULL)
+		return NULL;
+	pg->large.nbytes = n;
+	if (opt.stacks)
+		pg->large.allocated = stack_record(STACK_DEPTH);
+	if (opt.page_end) {
+		size_t room = large_usable(pg) - (end == 0 ? 1 : end);
+		size_t align = alignment < malloc_minsize ? malloc_minsize : alignment;
+
+		pg->large.start = (uint32_t)(room & ~(align - 1));
+		p += pg->large.start;
+	}
+	if (!known || !(zero || opt.zero))
+		fill_new(p, n, large_usable(pg), zero);
+	if (opt.canary)
+		canary_large(pg, p, n);
+	return p;
+}
+
+/* Pages that were held back trap; they can be used again before they are given back. */
+void
+careful_release_large(struct pginfo *pg)
+{
+	size_t nbytes = (size_t)pg->large.npages << malloc_pageshift;
+
+	/* If the kernel does not let them be used, they stay as they are. */
+	if (vm_unguard(page_address(pg), nbytes) || vm_renew(page_address(pg), nbytes))
+		large_release(pg);
+}
+
+/* Held back, it traps at each access and takes addresses only. */
+enum ptr_fault
+careful_free_large(struct pginfo *pg, void *p, const char *func)
+{
+	enum ptr_fault fault = large_claim(pg, p);
+	size_t usable, nbytes;
+	bool traps;
+
+	if (fault != PTR_OK)
+		return fault;
+	if (pg->large.canary)
+		check_canary(pg, p, pg->large.nbytes, large_canary_end(pg), func);
+	if (opt.stacks)
+		pg->large.freed = stack_record(STACK_DEPTH);
+	large_forget(pg);
+	if (opt.delay) {
+		nbytes = (size_t)pg->large.npages << malloc_pageshift;
+		/* careful_check reads canaries with this lock held. */
+		lock_take(LOCK_GUARD);
+		traps = vm_guard(page_address(pg), nbytes);
+		lock_drop(LOCK_GUARD);
+		if (traps && careful_hold(page_address(pg), malloc_pagesize))
+			return PTR_OK;
+		if (traps) {
+			careful_release_large(pg);
+			return PTR_OK;
+		}
+	}
+	if (opt.junk != 0) {
+		usable = large_usable(pg);
+		fill_junk(p, opt.junk == 1 && usable > JUNK_NBYTES ? JUNK_NBYTES : usable,
+		    JUNK_FREED);
+	}
+	large_release(pg);
+	return PTR_OK;
+}
+
+void *
+careful_resize_large(struct pginfo *pg, void *p, size_t n, const char *func)
+{
+	size_t had = pg->large.nbytes, end = with_canary(n);
+	void *to = p;
+
+	if (pg->large.canary)
+		check_canary(pg, p, had, large_canary_end(pg), func);
+	if (end <= malloc_maxsize || pg->large.concealed)
+		return NULL;
+	/* Pages that are given up with others have to trap, and the end of pages is the end. */
+	if (opt.delay || opt.page_end)
+		return NULL;
+	store_release(&pg->large.canary, false);
+	to = large_resize(pg, p, end);
+	if (to == NULL) {
+		store_release(&pg->large.canary, opt.canary);
+		return NULL;
+	}
+	pg = page_of(to);
+	fill_grown(to, had, n);
+	if (opt.canary)
+		canary_large(pg, to, n);
+	else
+		pg->large.nbytes = n;
+	return to;
+}
