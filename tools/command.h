@@ -41,6 +41,8 @@ _Noreturn void usage(const char *name);
 
 /* Finds the heap of an open target and reads it; exits with the reason when that fails. */
 void look_at_heap(struct target *t, bool with_runs, struct snapshot *s);
+/* Tells on standard error what the figures leave out, if anything. */
+void say_damage(const struct target *t, const struct snapshot *s);
 
 /*
  * Progress of long work on standard error: nothing in a pipe, nothing in the first half second.

@@ -129,6 +129,17 @@ reading(uint64_t done, uint64_t all)
 }
 
 void
+say_damage(const struct target *t, const struct snapshot *s)
+{
+	if (s->damage != 0)
+		fprintf(stderr, "phkmalloc: the bookkeeping of %s contradicts itself in %s places, which "
+		    "are left out\n", t->program, show_count(s->damage));
+	if (s->cut)
+		fprintf(stderr, "phkmalloc: the heap of %s has more pages than are looked at; the rest is "
+		    "counted as unsettled\n", t->program);
+}
+
+void
 look_at_heap(struct target *t, bool with_runs, struct snapshot *s)
 {
 	struct phkmalloc_descriptor d;
@@ -137,10 +148,5 @@ look_at_heap(struct target *t, bool with_runs, struct snapshot *s)
 		(void)snapshot_take(t, &d, with_runs, reading, s);
 	progress_end();
 	target_require(t);
-	if (s->damage != 0)
-		fprintf(stderr, "phkmalloc: the bookkeeping of %s contradicts itself in %s places, which "
-		    "are left out\n", t->program, show_count(s->damage));
-	if (s->cut)
-		fprintf(stderr, "phkmalloc: the heap of %s has more pages than are looked at; the rest is "
-		    "counted as unsettled\n", t->program);
+	say_damage(t, s);
 }

@@ -166,6 +166,7 @@ add_look(struct request *r, struct look *l)
 	if (l->t.status != STATUS_OK || !find_descriptor(&l->t, &d) ||
 	    !snapshot_take(&l->t, &d, false, NULL, &l->s))
 		return false;
+	say_damage(&l->t, &l->s);
 	kernel_figures(&l->t, &l->k);
 	if ((r->count & (r->count - 1)) == 0)
 		r->looks = xgrow(r->looks, r->count == 0 ? 1 : r->count * 2, sizeof(*l));

@@ -71,13 +71,19 @@ doc/heap.svg: $(B)/phkmalloc tools/test/picture.py $(SO)
 		pid=$$(pgrep -f '^/usr/bin/python3 tools/test/picture.py' | head -n 1); \
 		$< map -o $@ "$$pid"; kill "$$pid"; }
 
+$(B)/tools/corrupt: tools/test/corrupt.c | $(SO)
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -fsanitize=%,$(BASE_CFLAGS)) -D_GNU_SOURCE -o $@ $< -ldl
+
 CHECK_MORE += check-tools
 ifeq ($(TOOLS_MISSING),)
 TOOLS_TESTS := $(sort $(filter-out %/picture.py,$(wildcard tools/test/*.py)))
-check-tools: $(B)/phkmalloc $(B)/tools/heap $(B)/tools/heap-static $(B)/tools/hostile $(SO)
-	@TOOL=$(abspath $(B)/phkmalloc) HEAP=$(abspath $(B)/tools/heap) \
-		HEAP_STATIC=$(abspath $(B)/tools/heap-static) SO=$(abspath $(SO)) test/run.py \
-		--limit 300 $(B)/tools/hostile $(TOOLS_TESTS)
+TOOLS_PROGRAMS := $(addprefix $(B)/tools/,heap heap-static corrupt)
+check-tools: $(B)/phkmalloc $(TOOLS_PROGRAMS) $(B)/tools/hostile $(SO)
+	@TOOL=$(abspath $(B)/phkmalloc) SO=$(abspath $(SO)) HEAP=$(abspath $(B)/tools/heap) \
+		HEAP_STATIC=$(abspath $(B)/tools/heap-static) \
+		CORRUPT=$(abspath $(B)/tools/corrupt) test/run.py --limit 300 $(B)/tools/hostile \
+		$(TOOLS_TESTS)
 else
 check-tools:
 	@echo "check-tools: $(TOOLS_WANT)"

@@ -3,10 +3,12 @@
 exactly, ones that churn with eight threads, ones that are killed while it reads, and none at all.
 
 TOOL is the command, HEAP the process it looks at, HEAP_STATIC the same linked with the static
-library and stripped; CHURN_SECONDS says for how long to look at one that churns.
+library and stripped, CORRUPT one that overwrote its own bookkeeping; CHURN_SECONDS says for how
+long to look at one that churns.
 """
 import json
 import os
+import random
 import re
 import resource
 import shutil
@@ -17,7 +19,7 @@ import time
 import xml.dom.minidom
 
 TOOL, HEAP = os.environ["TOOL"], os.environ["HEAP"]
-HEAP_STATIC = os.environ["HEAP_STATIC"]
+HEAP_STATIC, CORRUPT = os.environ["HEAP_STATIC"], os.environ["CORRUPT"]
 SO = os.path.abspath(os.environ["SO"])
 SECONDS = float(os.environ.get("CHURN_SECONDS", "6"))
 GDB = os.path.join(os.path.dirname(os.path.abspath(__file__)),
@@ -260,6 +262,50 @@ def test_killed(folder):
     print(f"# statuses {statuses}")
 
 
+def test_corrupt(folder):
+    """Garbage in a real process: every answer is one, and soon, and what is told adds up."""
+    wrong, damaged = [], 0
+    for seed in range(20):
+        p, _ = start(seed, program=CORRUPT)
+        begin = time.monotonic()
+        d = tool("stat", "--json", p.pid)
+        m = tool("map", "-o", os.path.join(folder, f"c.{('svg', 'png', 'html')[seed % 3]}"), p.pid)
+        taken = time.monotonic() - begin
+        stop(p)
+        if d.returncode != 0 or m.returncode != 0 or taken > 20:
+            wrong.append(f"seed {seed}: {d} {m} {taken}")
+            continue
+        damaged += "contradicts itself" in d.stderr
+        d = json.loads(d.stdout)
+        if d["chunks"]["pages"] + d["large"]["pages"] + d["free"]["pages"] + \
+                d["heap"]["unsettled_pages"] + d["heap"]["guard_pages"] != d["heap"]["pages"]:
+            wrong.append(f"seed {seed}: {d}")
+    report(not wrong, "processes that overwrote their bookkeeping", "\n".join(wrong))
+    report(damaged == 20, "it says that the bookkeeping contradicts itself", damaged)
+
+
+def damage_core(core, folder):
+    """Copies of a core file with bytes changed in its headers, notes and first pages."""
+    wrong = []
+    with open(core, "rb") as f:
+        data = f.read()
+    generator = random.Random(1)
+    for i in range(60):
+        copy = bytearray(data)
+        for _ in range(generator.randrange(1, 40)):
+            end = generator.choice((64, 4096, min(65536, len(data))))
+            copy[generator.randrange(end)] = generator.randrange(256)
+        if i % 8 == 7:
+            del copy[generator.randrange(len(copy)):]
+        path = os.path.join(folder, "damaged")
+        with open(path, "wb") as f:
+            f.write(copy)
+        r = tool("core", path, "stat")
+        if r.returncode not in (0, 5, 6, 7, 8):
+            wrong.append(f"{i}: {r}")
+    report(not wrong, "core files with bytes changed", "\n".join(wrong))
+
+
 def test_core(folder):
     hard = resource.getrlimit(resource.RLIMIT_CORE)[1]
     pattern = open("/proc/sys/kernel/core_pattern", encoding="ascii").read().strip()
@@ -288,6 +334,7 @@ def test_core(folder):
                "gdb tells a chunk of a core file", g.stdout + g.stderr)
     else:
         report(True, "gdb tells a chunk of a core file # SKIP no gdb")
+    damage_core(core, folder)
     os.truncate(core, os.path.getsize(core) // 3)
     r = tool("core", core, "stat")
     report(r.returncode in (0, 5, 8) and "cut off" in r.stderr, "a core file that is cut off",
@@ -302,6 +349,7 @@ with tempfile.TemporaryDirectory() as FOLDER:
     test_version(FOLDER)
     test_churn(FOLDER)
     test_killed(FOLDER)
+    test_corrupt(FOLDER)
     test_core(FOLDER)
 print(f"1..{COUNT}")
 sys.exit(FAILED > 0)
