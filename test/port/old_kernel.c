@@ -1,9 +1,10 @@
 /*
- * old_kernel.c: mremap as kernels before 5.7 have it, without MREMAP_DONTUNMAP.
+ * old_kernel.c: mremap and madvise as old kernels have them: without MREMAP_DONTUNMAP (5.7) and
+ * without guards (6.13).
  *
- * QEMU passes that flag on without knowing what it means, and then takes the memory that was moved
- * away from for unmapped: it does not purge it any more. Linked into the library for tests that
- * QEMU runs; the library then copies, as it does on such a kernel.
+ * QEMU lets both pass without knowing what they mean: it takes the memory that was moved away from
+ * for unmapped, and says that there is a guard where there is none. Linked into the library for
+ * tests that QEMU runs; the library then does as it does on such a kernel.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #define DONTUNMAP 4
+#define GUARD_INSTALL 102
 
 __attribute__((visibility("hidden"))) void *
 mremap(void *from, size_t old_nbytes, size_t new_nbytes, int flags, ...)
@@ -28,4 +30,14 @@ mremap(void *from, size_t old_nbytes, size_t new_nbytes, int flags, ...)
 	to = (flags & MREMAP_FIXED) != 0 ? va_arg(ap, void *) : NULL;
 	va_end(ap);
 	return (void *)syscall(SYS_mremap, from, old_nbytes, new_nbytes, flags, to);
+}
+
+__attribute__((visibility("hidden"))) int
+madvise(void *base, size_t nbytes, int advice)
+{
+	if (advice >= GUARD_INSTALL) {
+		errno = EINVAL;
+		return -1;
+	}
+	return (int)syscall(SYS_madvise, base, nbytes, advice);
 }

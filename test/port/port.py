@@ -99,7 +99,7 @@ def main():
                         "test/port/old_kernel.c", "-o", f"{build}/old_kernel.o"], check=True)
         runner = ["test/port/emulate.sh", port.machine, str(port.pagesize)]
     make(port, build, f"{build}/libphkmalloc.so", f"{build}/libphkmalloc.a", *tests)
-    done = subprocess.run(runner + ["test/run.py", "--limit", "600", "--preload",
+    done = subprocess.run(runner + ["test/run.py", "--limit", "1500", "--preload",
                                     f"{build}/libphkmalloc.so", *tests], check=False)
     if runner and done.returncode == 77:
         print("0 passed, 0 failed, 1 skipped")
