@@ -30,7 +30,7 @@ SONAME := libphkmalloc.so.$(firstword $(subst ., ,$(VERSION)))
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS ?= -O2 -g
-BASE_CFLAGS := -std=gnu17 $(CFLAGS) $(WARNINGS) -Iinclude -fno-omit-frame-pointer
+BASE_CFLAGS := -std=gnu17 $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -Iinclude -fno-omit-frame-pointer
 ifdef DEBUG
 BASE_CFLAGS += -DPHK_DEBUG=1
 endif

@@ -70,4 +70,9 @@ uninstall:
 check-install: $(SO) $(A)
 	@MAKE="$(MAKE)" CC="$(CC)" test/run.py --limit 300 scripts/install_test.py
 
-.PHONY: install uninstall check-install
+# The packages of debian/. It takes a minute or two, so it is not part of `make check`.
+check-debian:
+	@$(if $(filter no,$(SETUP)),:,scripts/setup.sh --optional scripts/packages-debian.txt)
+	@test/run.py --limit 900 scripts/debian_test.py
+
+.PHONY: install uninstall check-install check-debian

@@ -295,7 +295,7 @@ summary(struct watch *w, int status, const struct rusage *r)
 {
 	print_end(w, status, r);
 	if (!w->traced)
-		fputs("phkmalloc: its heap is not told of: the system does not permit to trace it\n",
+		fputs("phkmalloc: its heap is not told of: the system does not permit tracing it\n",
 		    stderr);
 	else if (!w->ended)
 		fprintf(stderr, "phkmalloc: its heap is not told of: %s\n",
