@@ -185,7 +185,7 @@ owner_ends(struct owner *o)
 /* --- freeing -------------------------------------------------------------------------------- */
 
 ALWAYS_INLINE enum ptr_fault
-free_chunk(struct pginfo *pg, void *p, const char *func)
+careful_free_chunk(struct pginfo *pg, void *p, const char *func)
 {
 	size_t i, size = chunk_size(pg);
 	struct owner *o = owner_self;
@@ -222,7 +222,7 @@ free_chunk(struct pginfo *pg, void *p, const char *func)
 enum ptr_fault
 careful_free(struct pginfo *pg, void *p, const char *func)
 {
-	return LIKELY(owner_is(load_acquire(&pg->owner))) ? free_chunk(pg, p, func) :
+	return LIKELY(owner_is(load_acquire(&pg->owner))) ? careful_free_chunk(pg, p, func) :
 	    careful_free_large(pg, p, func);
 }
 
