@@ -16,7 +16,8 @@ reallocf(void *p, size_t n)
 {
 	void *to = api_realloc(p, n, "reallocf");
 
-	if (to == NULL && p != NULL && n != 0) {
+	/* Not what was found to be wrong. */
+	if (to == NULL && p != NULL && n != 0 && errno == ENOMEM) {
 		int saved = errno;
 
 		ifree(p, "reallocf");
@@ -37,14 +38,15 @@ clear(void *p, size_t n)
 EXPORT void *
 recallocarray(void *p, size_t old_count, size_t count, size_t size)
 {
-	size_t had, n;
+	size_t had, n, usable;
 	void *to;
 
 	if (p == NULL)
 		return calloc(count, size);
 	if (__builtin_mul_overflow(count, size, &n))
 		return api_no_memory();
-	if (__builtin_mul_overflow(old_count, size, &had) || had > iusable(p, "recallocarray")) {
+	if (!iusable(p, &usable, "recallocarray") ||
+	    __builtin_mul_overflow(old_count, size, &had) || had > usable) {
 		errno = EINVAL;
 		return NULL;
 	}
@@ -63,10 +65,15 @@ recallocarray(void *p, size_t old_count, size_t count, size_t size)
 EXPORT void
 freezero(void *p, size_t n)
 {
-	if (p == NULL)
+	size_t usable;
+
+	if (p == NULL || !iusable(p, &usable, "freezero"))
 		return;
-	if (n > iusable(p, "freezero"))
+	if (n > usable) {
+		/* Which says so. */
 		ifree_sized(p, n, 1, true, "freezero");
+		return;
+	}
 	clear(p, n);
 	ifree(p, "freezero");
 }

@@ -37,7 +37,9 @@ pvalloc(size_t n)
 EXPORT size_t
 malloc_usable_size(void *p)
 {
-	return p == NULL ? 0 : iusable(p, "malloc_usable_size");
+	size_t n;
+
+	return p != NULL && iusable(p, &n, "malloc_usable_size") ? n : 0;
 }
 
 EXPORT void cfree(void *p);

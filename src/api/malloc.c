@@ -99,9 +99,21 @@ calloc(size_t count, size_t size)
 	return n == 0 && opt.zero_is_null ? NULL : api_no_memory();
 }
 
+/* With option a a wrong pointer comes here too: there is memory enough then. */
+static COLD void *
+realloc_failed(const void *p)
+{
+	if (heap_owns(p))
+		return api_no_memory();
+	errno = EINVAL;
+	return NULL;
+}
+
 void *
 api_realloc(void *p, size_t n, const char *func)
 {
+	void *to;
+
 	if (p == NULL)
 		return malloc(n);
 	if (n == 0) {
@@ -109,8 +121,8 @@ api_realloc(void *p, size_t n, const char *func)
 		ifree(p, func);
 		return NULL;
 	}
-	p = irealloc(p, n, func);
-	return LIKELY(p != NULL) ? p : api_no_memory();
+	to = irealloc(p, n, func);
+	return LIKELY(to != NULL) ? to : realloc_failed(p);
 }
 
 EXPORT void *
@@ -141,7 +153,7 @@ api_aligned(size_t alignment, size_t n)
 	if (alignment <= malloc_minsize)
 		return malloc(n);
 	p = imalloc_aligned(n, alignment);
-	return p != NULL ? p : api_no_memory();
+	return p != NULL || (n == 0 && opt.zero_is_null) ? p : api_no_memory();
 }
 
 EXPORT void *
@@ -160,7 +172,7 @@ posix_memalign(void **out, size_t alignment, size_t n)
 		return EINVAL;
 	p = api_aligned(alignment, n);
 	errno = saved;
-	if (p == NULL)
+	if (p == NULL && !(n == 0 && opt.zero_is_null))
 		return ENOMEM;
 	*out = p;
 	return 0;
@@ -176,5 +188,6 @@ free_sized(void *p, size_t n)
 EXPORT void
 free_aligned_sized(void *p, size_t alignment, size_t n)
 {
-	ifree_sized(p, n, is_power_of_two(alignment) ? alignment : 1, false, "free_aligned_sized");
+	ifree_sized(p, n, is_power_of_two(alignment) ? alignment : ALIGNMENT_WRONG, false,
+	    "free_aligned_sized");
 }

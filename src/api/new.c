@@ -78,6 +78,17 @@ alignment_of(size_t alignment)
 	return is_power_of_two(alignment) ? alignment : 1;
 }
 
+/* A pointer without the alignment was not allocated with it. */
+ALWAYS_INLINE void
+delete_aligned(void *p, size_t a)
+{
+	a = alignment_of(a);
+	if (UNLIKELY(((uintptr_t)p & (a - 1)) != 0))
+		ifree_sized(p, 0, a, true, "operator delete");
+	else
+		delete_fast(p);
+}
+
 #define NEW(name, ...) EXPORT void *name(__VA_ARGS__); EXPORT void *name(__VA_ARGS__)
 #define DELETE(name, ...) EXPORT void name(__VA_ARGS__); EXPORT void name(__VA_ARGS__)
 
@@ -106,19 +117,17 @@ DELETE(_ZdlPv, void *p) { delete_fast(p); }
 DELETE(_ZdaPv, void *p) { delete_fast(p); }
 DELETE(_ZdlPvRKSt9nothrow_t, void *p, const void *t) { (void)t; delete_fast(p); }
 DELETE(_ZdaPvRKSt9nothrow_t, void *p, const void *t) { (void)t; delete_fast(p); }
-DELETE(_ZdlPvSt11align_val_t, void *p, size_t a) { (void)a; delete_fast(p); }
-DELETE(_ZdaPvSt11align_val_t, void *p, size_t a) { (void)a; delete_fast(p); }
+DELETE(_ZdlPvSt11align_val_t, void *p, size_t a) { delete_aligned(p, a); }
+DELETE(_ZdaPvSt11align_val_t, void *p, size_t a) { delete_aligned(p, a); }
 DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, void *p, size_t a, const void *t)
 {
-	(void)a;
 	(void)t;
-	delete_fast(p);
+	delete_aligned(p, a);
 }
 DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, void *p, size_t a, const void *t)
 {
-	(void)a;
 	(void)t;
-	delete_fast(p);
+	delete_aligned(p, a);
 }
 
 /* delete(void *, size_t), delete[](void *, size_t), with std::align_val_t */

@@ -87,12 +87,13 @@ add_place(struct fmt *f, enum ptr_fault fault, const struct place *place)
 	fmt_char(f, ')');
 }
 
-void
-fault_report(const char *func, enum ptr_fault fault, const void *p, const struct place *place)
+static void
+report(const char *func, bool fatal, enum ptr_fault fault, const void *p,
+    const struct place *place)
 {
 	struct fmt f;
 
-	prefix(&f, func, opt.abort_on_fault);
+	prefix(&f, func, fatal);
 	fmt_add(&f, "%s %p", fault_text(fault), (uintptr_t)p);
 	add_place(&f, fault, place);
 	fmt_char(&f, '\n');
@@ -101,8 +102,30 @@ fault_report(const char *func, enum ptr_fault fault, const void *p, const struct
 	if (place->freed != 0)
 		stack_print(&f, "  freed at:", place->freed);
 	emit(&f);
+}
+
+void
+fault_report(const char *func, enum ptr_fault fault, const void *p, const struct place *place)
+{
+	report(func, opt.abort_on_fault, fault, p, place);
 	if (opt.abort_on_fault)
 		abort();
+}
+
+void
+fault_warn(const char *func, enum ptr_fault fault, const void *p, const struct place *place)
+{
+	report(func, false, fault, p, place);
+}
+
+void
+fault_note(const char *func, const char *text, const void *p)
+{
+	struct fmt f;
+
+	prefix(&f, func, false);
+	fmt_add(&f, "%s %p\n", text, (uintptr_t)p);
+	emit(&f);
 }
 
 void

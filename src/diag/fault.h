@@ -61,6 +61,12 @@ const char *fault_text(enum ptr_fault fault);
 COLD void fault_report(const char *func, enum ptr_fault fault, const void *p,
     const struct place *place);
 
+/* The same as a warning, whatever the options say. */
+COLD void fault_warn(const char *func, enum ptr_fault fault, const void *p,
+    const struct place *place);
+/* A line of another kind, as a warning. */
+COLD void fault_note(const char *func, const char *text, const void *p);
+
 /* Reports an error of another kind in the same manner and aborts. */
 NORETURN COLD void fault_fatal(const char *func, const char *text);
 

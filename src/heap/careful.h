@@ -36,15 +36,25 @@ void *careful_resize_large(struct pginfo *pg, void *p, size_t n, const char *fun
 void careful_release_large(struct pginfo *pg);
 /* Holds freed memory back; false when there is no room for it. */
 bool careful_hold(void *p, size_t nbytes);
-/* Whether the canary of a large allocation in use is as it was written. */
-bool careful_large_is_whole(const struct pginfo *pg);
+/* The first byte of its canary that was changed, from its start, or FILL_WHOLE. In use or not. */
+size_t careful_large_written(const struct pginfo *pg);
 /* Frees all that the calling thread holds back; true when there was any. */
 bool careful_flush(void);
 
+/* What careful_check found: how many, and the first of them. */
+#define BROKEN_MAX 16U
+struct broken {
+	size_t n;
+	struct {
+		enum ptr_fault fault;
+		struct place place;
+	} first[BROKEN_MAX];
+};
+
 /*
  * Checks the canaries of all that is in use and the junk of all that is freed; what changes
- * meanwhile is left out. Returns how many are broken, each said to complain.
+ * meanwhile is left out. Adds to b.
  */
-size_t careful_check(void (*complain)(const char *what, const void *where));
+void careful_check(struct broken *b);
 
 #endif

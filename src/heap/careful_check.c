@@ -12,72 +12,85 @@
 #include "os/lock.h"
 #include "os/vm.h"
 
-typedef void (*complain_t)(const char *what, const void *where);
-
-/* What is wrong with the contents of a chunk that has this note; NULL when nothing is. */
-static const char *
-wrong_in(const char *p, size_t size, uint32_t word)
+/* What is wrong with the contents of a chunk that has this note, and from which byte on. */
+static enum ptr_fault
+wrong_in(const char *p, size_t size, uint32_t word, size_t *at)
 {
+	*at = FILL_WHOLE;
 	switch (note_state(word)) {
 	case NOTE_BUSY:
-		return NULL;
+		break;
 	case NOTE_USED:
-		if (opt.canary && fill_check_canary(p, note_asked(word), size, opt.secret) !=
-		    FILL_WHOLE)
-			return fault_text(PTR_CANARY);
-		return NULL;
+		if (opt.canary)
+			*at = fill_check_canary(p, note_asked(word), size, opt.secret);
+		return *at == FILL_WHOLE ? PTR_OK : PTR_CANARY;
 	case NOTE_HELD:
 	case NOTE_FREED:
-		if (opt.junk_freed && fill_check_junk(p, size) != FILL_WHOLE)
-			return fault_text(PTR_WRITTEN_FREE);
-		return NULL;
+		if (opt.junk_freed)
+			*at = fill_check_junk(p, size);
+		return *at == FILL_WHOLE ? PTR_OK : PTR_WRITTEN_FREE;
 	}
-	return NULL;
+	return PTR_OK;
 }
 
-static size_t
-check_page(const struct pginfo *pg, complain_t complain)
+static struct place *
+broken_add(struct broken *b, enum ptr_fault fault)
 {
-	const char *p = page_address(pg), *wrong;
-	size_t broken = 0, size = chunk_size(pg);
+	static struct place more;
+	struct place *place = &more;
+
+	if (b->n < BROKEN_MAX) {
+		b->first[b->n].fault = fault;
+		place = &b->first[b->n].place;
+	}
+	b->n++;
+	*place = (struct place){.kind = PLACE_UNKNOWN};
+	return place;
+}
+
+static void
+check_page(const struct pginfo *pg, struct broken *b)
+{
+	size_t at, size = chunk_size(pg);
+	const char *p = page_address(pg);
+	struct place *place;
 
 	for (size_t i = 0; i < pg->chunk.nchunks; i++, p += size) {
 		uint32_t *note = note_of(pg, i), word = load_acquire(note);
+		enum ptr_fault fault = wrong_in(p, size, word, &at);
 
-		wrong = wrong_in(p, size, word);
-		if (LIKELY(wrong == NULL))
+		if (LIKELY(fault == PTR_OK))
 			continue;
 		/* Pairs with the fence in note_begin. */
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		if (load_relaxed(note) != word)
 			continue;
-		complain(wrong, p);
-		broken++;
+		place = broken_add(b, fault);
+		chunk_place(pg, p, place);
+		careful_place(pg, p, place);
+		place->written = (uintptr_t)p + at;
 	}
-	return broken;
 }
 
-static size_t
-check_large(const struct pginfo *pg, complain_t complain)
+static void
+check_large(const struct pginfo *pg, struct broken *b)
 {
-	const char *p = page_address(pg) + pg->large.start;
+	size_t at = careful_large_written(pg);
+	struct place *place;
 
-	if (pg->large.guard || careful_large_is_whole(pg))
-		return 0;
-	__atomic_thread_fence(__ATOMIC_ACQUIRE);
-	if (load_relaxed(&pg->owner) != MALLOC_FIRST)
-		return 0;
-	complain(fault_text(PTR_CANARY), p);
-	return 1;
+	if (LIKELY(at == FILL_WHOLE) || load_relaxed(&pg->owner) != MALLOC_FIRST)
+		return;
+	place = broken_add(b, PTR_CANARY);
+	large_place(pg, place);
+	careful_place(pg, page_address(pg), place);
+	place->written = place->start + at;
 }
 
-size_t
-careful_check(complain_t complain)
+void
+careful_check(struct broken *b)
 {
-	size_t broken = 0;
-
 	if (!opt.notes)
-		return 0;
+		return;
 	lock_take(LOCK_GUARD);
 	lock_take(LOCK_PAGE);
 	for (unsigned i = 0; i < arena_count; i++) {
@@ -87,12 +100,11 @@ careful_check(complain_t complain)
 			uintptr_t kind = load_acquire(&pg->owner);
 
 			if (owner_is(kind))
-				broken += check_page(pg, complain);
-			else if (kind == MALLOC_FIRST && opt.canary)
-				broken += check_large(pg, complain);
+				check_page(pg, b);
+			else if (kind == MALLOC_FIRST && !pg->large.guard)
+				check_large(pg, b);
 		}
 	}
 	lock_drop(LOCK_PAGE);
 	lock_drop(LOCK_GUARD);
-	return broken;
 }

@@ -31,15 +31,18 @@ canary_large(struct pginfo *pg, void *p, size_t n)
 	store_release(&pg->large.canary, true);
 }
 
-bool
-careful_large_is_whole(const struct pginfo *pg)
+size_t
+careful_large_written(const struct pginfo *pg)
 {
 	const char *p = page_address(pg) + pg->large.start;
-	size_t asked = pg->large.nbytes;
+	size_t asked = pg->large.nbytes, at;
 
-	return !load_acquire(&pg->large.canary) ||
-	    fill_check_canary(p, asked, large_canary_end(pg), opt.secret) == FILL_WHOLE ||
-	    asked != pg->large.nbytes || !load_acquire(&pg->large.canary);
+	if (!load_acquire(&pg->large.canary))
+		return FILL_WHOLE;
+	at = fill_check_canary(p, asked, large_canary_end(pg), opt.secret);
+	/* Pairs with the releases before and after it is written anew. */
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	return asked == pg->large.nbytes && load_relaxed(&pg->large.canary) ? at : FILL_WHOLE;
 }
 
 void *

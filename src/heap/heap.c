@@ -82,6 +82,7 @@ constructor(void)
 __attribute__((destructor)) static void
 destructor(void)
 {
+	heap_exit();
 	if (opt.dump)
 		inspect_dump();
 	if (opt.trace != 0)
@@ -386,26 +387,27 @@ ifree_sized(void *p, size_t n, size_t alignment, bool exact, const char *func)
 
 /* --- resizing ----------------------------------------------------------------------------- */
 
-size_t
-iusable(const void *p, const char *func)
+bool
+iusable(const void *p, size_t *nbytes, const char *func)
 {
 	struct pginfo *pg;
-	size_t n = 0;
+	enum ptr_fault fault;
 
 	if (UNLIKELY(sample_owns(p))) {
-		enum ptr_fault fault = sample_size(p, &n);
-
+		fault = sample_size(p, nbytes);
 		if (fault != PTR_OK)
 			heap_report(func, fault, p, 0);
-		return fault == PTR_OK ? n : 0;
+		return fault == PTR_OK;
 	}
 	pg = heap_verify(p, func);
 	if (pg == NULL)
-		return 0;
+		return false;
 	/* With canaries behind it, what was asked for is all there is. */
 	if (opt.canary)
-		return careful_size(pg, p);
-	return owner_is(load_relaxed(&pg->owner)) ? chunk_size(pg) : large_usable(pg);
+		*nbytes = careful_size(pg, p);
+	else
+		*nbytes = owner_is(load_relaxed(&pg->owner)) ? chunk_size(pg) : large_usable(pg);
+	return true;
 }
 
 /* Moves to a new allocation. */
@@ -434,9 +436,7 @@ resize(void *p, size_t n, const char *func)
 	void *to = NULL;
 
 	if (UNLIKELY(sample_owns(p))) {
-		have = iusable(p, func);
-		return have == 0 && sample_size(p, &have) != PTR_OK ? NULL :
-		    move(p, have, n, false, func);
+		return iusable(p, &have, func) ? move(p, have, n, false, func) : NULL;
 	}
 	pg = heap_verify(p, func);
 	if (pg == NULL)

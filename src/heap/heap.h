@@ -23,6 +23,8 @@ void *inew(size_t n, size_t alignment);
 /* Pages of its own, left out of core dumps, and cleared when they are freed. */
 void *iconceal(size_t n, bool zero);
 void ifree(void *p, const char *func);
+/* An alignment that no pointer has. */
+#define ALIGNMENT_WRONG ((size_t)1 << 63)
 /*
  * Frees p if it may be an allocation of n bytes at this alignment: if exact what such a request
  * gets, else also what irealloc leaves in place for one.
@@ -30,8 +32,8 @@ void ifree(void *p, const char *func);
 void ifree_sized(void *p, size_t n, size_t alignment, bool exact, const char *func);
 /* n is not 0; p is not NULL. When it fails the old block is as it was. */
 void *irealloc(void *p, size_t n, const char *func);
-/* Bytes usable at p; any fault is reported. */
-size_t iusable(const void *p, const char *func);
+/* Bytes usable at p; false when p is wrong, which is reported. */
+bool iusable(const void *p, size_t *nbytes, const char *func);
 
 /* Gives all memory back that can be; true when there was any. */
 bool heap_trim(void);
@@ -40,6 +42,8 @@ bool heap_trim(void);
  * said on standard error.
  */
 size_t heap_check(void);
+/* The checks that are made once more when the process ends. */
+void heap_exit(void);
 /* Whether p is the start of an allocation in use. */
 bool heap_owns(const void *p);
 /* The start of the chunk or large allocation in use around an address, or NULL. */

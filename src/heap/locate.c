@@ -68,8 +68,11 @@ COLD void
 heap_report(const char *func, enum ptr_fault fault, const void *p, size_t freed_size)
 {
 	struct place place = {.kind = PLACE_UNKNOWN, .freed_size = freed_size};
-	enum ptr_fault where = locate(p, &place);
+	enum ptr_fault where;
 
+	/* What to do with it is an option. */
+	malloc_init();
+	where = locate(p, &place);
 	if (place.kind == PLACE_CHUNK)
 		careful_place(page_dir_find(p), (const void *)place.start, &place);
 	fault_report(func, fault == PTR_OK ? where : fault, p, &place);

@@ -71,9 +71,23 @@ static int
 overflow_checked(size_t n)
 {
 	char *p = with_neighbour(n);
+	size_t found;
 
 	spoil(p + n, 1);
-	return phkmalloc_check() == 1 ? 0 : 3;
+	found = phkmalloc_check();
+	spoil(p + n, 1);
+	return found == 1 && phkmalloc_check() == 0 ? 0 : 3;
+}
+
+/* Neither freed nor checked. */
+static int
+overflow_left(size_t n)
+{
+	char *p = with_neighbour(n);
+
+	expect_written(p, p + n);
+	spoil(p + n, 1);
+	return 0;
 }
 
 /* The byte before an allocation belongs to the one before it in the page, behind its end. */
@@ -143,10 +157,25 @@ static int
 write_freed_checked(size_t n)
 {
 	char *p = with_neighbour(n);
+	size_t found;
 
 	free(p);
 	spoil(opaque_char(p) + n / 2, 1);
-	return phkmalloc_check() == 1 ? 0 : 3;
+	found = phkmalloc_check();
+	spoil(opaque_char(p) + n / 2, 1);
+	return found == 1 && phkmalloc_check() == 0 ? 0 : 3;
+}
+
+/* Nobody uses the chunk again. */
+static int
+write_freed_left(size_t n)
+{
+	char *p = with_neighbour(n);
+
+	expect_written(p, p + n / 2);
+	free(p);
+	spoil(opaque_char(p) + n / 2, 1);
+	return 0;
 }
 
 /* Under P the end of a large allocation is the end of its pages, to within 16 bytes. */
