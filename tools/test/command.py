@@ -265,7 +265,7 @@ def test_killed(folder):
 def test_corrupt(folder):
     """Garbage in a real process: every answer is one, and soon, and what is told adds up."""
     wrong, damaged = [], 0
-    for seed in range(20):
+    for seed in range(12):
         p, _ = start(seed, program=CORRUPT)
         begin = time.monotonic()
         d = tool("stat", "--json", p.pid)
@@ -281,28 +281,25 @@ def test_corrupt(folder):
                 d["heap"]["unsettled_pages"] + d["heap"]["guard_pages"] != d["heap"]["pages"]:
             wrong.append(f"seed {seed}: {d}")
     report(not wrong, "processes that overwrote their bookkeeping", "\n".join(wrong))
-    report(damaged == 20, "it says that the bookkeeping contradicts itself", damaged)
+    report(damaged == 12, "it says that the bookkeeping contradicts itself", damaged)
 
 
-def damage_core(core, folder):
-    """Copies of a core file with bytes changed in its headers, notes and first pages."""
+def damage_core(core):
+    """A core file with bytes changed in its headers, notes and first pages, and changed back."""
     wrong = []
-    with open(core, "rb") as f:
-        data = f.read()
     generator = random.Random(1)
-    for i in range(60):
-        copy = bytearray(data)
-        for _ in range(generator.randrange(1, 40)):
-            end = generator.choice((64, 4096, min(65536, len(data))))
-            copy[generator.randrange(end)] = generator.randrange(256)
-        if i % 8 == 7:
-            del copy[generator.randrange(len(copy)):]
-        path = os.path.join(folder, "damaged")
-        with open(path, "wb") as f:
-            f.write(copy)
-        r = tool("core", path, "stat")
-        if r.returncode not in (0, 5, 6, 7, 8):
-            wrong.append(f"{i}: {r}")
+    with open(core, "r+b", buffering=0) as f:
+        head = f.read(65536)
+        for i in range(30):
+            copy = bytearray(head)
+            for _ in range(generator.randrange(1, 40)):
+                at = generator.randrange(generator.choice((64, 4096, len(head))))
+                copy[at] = generator.randrange(256)
+            os.pwrite(f.fileno(), copy, 0)
+            r = tool("core", core, "stat")
+            if r.returncode not in (0, 5, 6, 7, 8):
+                wrong.append(f"{i}: {r}")
+        os.pwrite(f.fileno(), head, 0)
     report(not wrong, "core files with bytes changed", "\n".join(wrong))
 
 
@@ -334,7 +331,7 @@ def test_core(folder):
                "gdb tells a chunk of a core file", g.stdout + g.stderr)
     else:
         report(True, "gdb tells a chunk of a core file # SKIP no gdb")
-    damage_core(core, folder)
+    damage_core(core)
     os.truncate(core, os.path.getsize(core) // 3)
     r = tool("core", core, "stat")
     report(r.returncode in (0, 5, 8) and "cut off" in r.stderr, "a core file that is cut off",

@@ -26,8 +26,12 @@ def report(kept, promise, detail=""):
 
 
 class Terminal:
+    count = 0
+
     def __init__(self, folder, command):
-        self.socket = os.path.join(folder, "tmux")
+        # A server of its own: one that is just ending takes no more sessions.
+        Terminal.count += 1
+        self.socket = os.path.join(folder, f"tmux{Terminal.count}")
         env = {k: v for k, v in os.environ.items() if k not in ("TMUX", "LC_ALL", "LANG")}
         self.env = dict(env, LC_ALL="C.UTF-8", TERM="xterm-256color")
         # What it exits with is to be seen, too.
