@@ -34,6 +34,16 @@ uint32_t chunk_note_nbytes;
 /* An empty page of fewer chunks than this stays with its owner when it has no other. */
 #define SPARE_NCHUNKS 64
 
+/*
+ * The page is not current, or not any more. Release: pairs with the load in chunk_purge; who finds
+ * the page in this state also finds each chunk that was taken from it to be in use.
+ */
+static void
+state_set(struct pginfo *pg, enum page_state state)
+{
+	store_release(&pg->chunk.state, (uint8_t)state);
+}
+
 static void
 countdown_set(struct owner *o, struct pginfo *pg, size_t n)
 {
@@ -205,7 +215,7 @@ chunk_event(struct owner *o, struct pginfo *pg)
 		poke_set(o, slot);
 		return;
 	case PAGE_FULL:
-		pg->chunk.state = PAGE_AVAIL;
+		state_set(pg, PAGE_AVAIL);
 		pgheap_insert(&slot->avail, pg);
 		/* wake chunks are free now, and those that countdown went below 0 by. */
 		countdown_set(o, pg, (size_t)(c->nchunks - c->wake + pg->chunk.countdown));
@@ -253,7 +263,7 @@ page_sleep(struct owner *o, struct slot *slot, size_t nfree)
 
 	ASSERT(nfree < size_classes[slot->class_no].wake);
 	slot_clear(slot);
-	pg->chunk.state = PAGE_FULL;
+	state_set(pg, PAGE_FULL);
 	countdown_set(o, pg, size_classes[slot->class_no].wake - nfree);
 }
 
@@ -359,7 +369,7 @@ chunk_retire_all(struct owner *o)
 			continue;
 		}
 		slot_clear(slot);
-		pg->chunk.state = PAGE_AVAIL;
+		state_set(pg, PAGE_AVAIL);
 		countdown_set(o, pg, live);
 		pgheap_insert(&slot->avail, pg);
 		if (live == 0)
