@@ -104,6 +104,27 @@ struct phkmalloc_stacks {
 	uint64_t nlost;
 };
 
+/*
+ * A profile in a file, as the library writes it at exit: this, nsites sites, nwords words of stacks,
+ * and the text of /proc/self/maps up to the end.
+ */
+#define PHKMALLOC_PROFILE_MAGIC "phkmalloc prof"
+#define PHKMALLOC_PROFILE_VERSION 1
+
+struct phkmalloc_profile_file {
+	char magic[16];
+	uint32_t version;
+	int32_t pid;
+	uint64_t start_ms;    /* of CLOCK_MONOTONIC */
+	uint64_t end_ms;
+	uint64_t time;        /* of its end, seconds since 1970 */
+	uint64_t nlost;       /* samples */
+	uint32_t nsites;
+	uint32_t nwords;
+	char library[16];     /* version */
+	char program[64];
+};
+
 extern const struct phkmalloc_descriptor phkmalloc_descriptor;
 
 #endif

@@ -24,6 +24,14 @@ int command_top(int argc, char **argv);
 int command_core(int argc, char **argv);
 int command_record(int argc, char **argv);
 int command_replay(int argc, char **argv);
+int command_profile(int argc, char **argv);
+int command_leaks(int argc, char **argv);
+
+/*
+ * Runs a program on the library, counts every allocation of it, and prints what is in use at its
+ * end to standard error; returns what the program exits with.
+ */
+int leaks_program(char **program, const char *library, const char *letters);
 
 /*
  * Finds a program that is to run on the library, and exits if it cannot; the same for the library,

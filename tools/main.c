@@ -9,13 +9,14 @@
 
 static const struct command commands[] = {
 	{ "run", command_run,
-	    "run [-o LETTERS] [--summary] [--library FILE] [--] PROGRAM [ARGUMENT ...]",
+	    "run [-o LETTERS] [--summary | --leaks] [--library FILE] [--] PROGRAM [ARGUMENT ...]",
 	    "a program on the library",
 	    "Runs a program, and what it starts, on the library that lies beside this command or is\n"
 	    "installed with it. Ends as the program does, by the same signal too; with 127 when there\n"
 	    "is no such program and 126 when it cannot run, or not on the library.\n\n"
 	    "  -o LETTERS       MALLOC_OPTIONS for it; malloc.conf(5) lists them\n"
 	    "  --summary        at its end: time, memory, page faults, and its heap as stat shows it\n"
+	    "  --leaks          at its end: what is still in use, by stacks\n"
 	    "  --library FILE   another library\n" },
 	{ "stat", command_stat,
 	    "stat [--json | --openmetrics] [-o FILE] [--every SECONDS] PID ... | --all",
@@ -55,6 +56,28 @@ static const struct command commands[] = {
 	    "  --intervals N    parts to count touched pages in, 50 without, 0 for none\n"
 	    "  --process N, --pid PID    which process of the trace; without, the largest\n"
 	    "  --json           for programs, with every round\n" },
+	{ "profile", command_profile,
+	    "profile [--seconds N] [--rate BYTES] [--pprof FILE] [--folded FILE] [--html FILE]\n"
+	    "       [--allocated] [--top N] [--full] PID | FILE | -- PROGRAM [ARGUMENT ...]",
+	    "who allocates, by stacks",
+	    "Samples the allocations of a running process, of which nothing was asked before, or of a\n"
+	    "program from its start to its end, or reads what a process left in a file\n"
+	    "(MALLOC_PROFILE_FILE, see malloc.conf(5)). Without a file to write, the stacks with most\n"
+	    "memory in use are printed.\n\n"
+	    "  --seconds N     of a process: so long, 10 without; since its start if option B is on\n"
+	    "  --rate BYTES    a sample for so many bytes on average, 512k without; all: everything\n"
+	    "  --pprof FILE    for pprof, Parca, Pyroscope\n"
+	    "  --folded FILE   a line for each stack, for flamegraph.pl and speedscope\n"
+	    "  --html FILE     a flame graph as a page that needs nothing else\n"
+	    "  --allocated     all that was allocated, not what is in use\n"
+	    "  --top N         so many stacks, 20 without\n"
+	    "  --full          all of each stack\n" },
+	{ "leaks", command_leaks,
+	    "leaks [--seconds N] [--rate BYTES] [--top N] [--full] PID | FILE | -- PROGRAM ...",
+	    "what is in use, by stacks",
+	    "Prints what a process allocated while it was looked at and still has in use, or what a\n"
+	    "program has in use at its end, grouped by stack, largest first. Of a program every\n"
+	    "allocation is counted, of a process one is sampled for 512 KiB. Has profile's options.\n" },
 	{ "core", command_core, "core COREFILE stat [--json | --openmetrics] | map -o FILE",
 	    "the same of a core file",
 	    "What stat and map say of a process, of what a core file kept of one. The files that the\n"
@@ -73,7 +96,7 @@ print_help(FILE *f)
 {
 	fputs("usage: phkmalloc COMMAND ...\n\n", f);
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
-		fprintf(f, "  %-6s %s\n", commands[i].name, commands[i].about);
+		fprintf(f, "  %-7s %s\n", commands[i].name, commands[i].about);
 	fprintf(f, "\n\"phkmalloc COMMAND --help\" tells more, and so does phkmalloc(1).\n%s",
 	    statuses);
 }

@@ -120,11 +120,12 @@ command_run(int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{ "summary", no_argument, NULL, 's' },
+		{ "leaks", no_argument, NULL, 'k' },
 		{ "library", required_argument, NULL, 'l' },
 		{ 0 },
 	};
 	const char *library = NULL, *letters = NULL;
-	bool with_summary = false;
+	bool with_summary = false, with_leaks = false;
 	int c;
 
 	while ((c = getopt_long(argc, argv, "+o:", longs, NULL)) != -1) {
@@ -132,13 +133,17 @@ command_run(int argc, char **argv)
 			letters = optarg;
 		else if (c == 's')
 			with_summary = true;
+		else if (c == 'k')
+			with_leaks = true;
 		else if (c == 'l')
 			library = optarg;
 		else
 			usage("run");
 	}
-	if (optind == argc)
+	if (optind == argc || (with_leaks && with_summary))
 		usage("run");
+	if (with_leaks)
+		return leaks_program(argv + optind, library, letters);
 	need_program(argv[optind]);
 	preload(library);
 	if (letters != NULL && setenv("MALLOC_OPTIONS", letters, 1) != 0)

@@ -4,13 +4,13 @@
 
 TOOLS_SRC := $(sort $(wildcard tools/*.c))
 TOOLS_OBJ := $(TOOLS_SRC:tools/%.c=$(B)/obj/tools/%.o)
-TOOLS_LIBS := ncursesw cairo libzstd
+TOOLS_LIBS := ncursesw cairo libzstd libdw libprotobuf-c zlib
 TOOLS_MISSING := $(strip $(foreach l,$(TOOLS_LIBS),$(shell pkg-config --exists $l 2>/dev/null || \
 	echo $l)))
 
 ifeq ($(TOOLS_MISSING),)
 TOOLS_CFLAGS := $(BASE_CFLAGS) -D_GNU_SOURCE $(shell pkg-config --cflags $(TOOLS_LIBS))
-TOOLS_LDLIBS := $(shell pkg-config --libs $(TOOLS_LIBS)) -lm
+TOOLS_LDLIBS := $(shell pkg-config --libs $(TOOLS_LIBS)) -lstdc++ -lm
 tools: $(B)/phkmalloc
 all: $(B)/phkmalloc
 else
@@ -23,12 +23,22 @@ tools-missing:
 	@echo "$(TOOLS_WANT)"
 endif
 
+# What reads and writes pprof's format, made of its description.
+$(B)/gen/profile.pb-c.c: tools/profile.proto
+	@mkdir -p $(@D)
+	protoc-c --proto_path=tools --c_out=$(@D) $<
+$(B)/obj/tools/profile.pb-c.o: $(B)/gen/profile.pb-c.c
+	@mkdir -p $(@D)
+	$(CC) $(filter-out -W%,$(TOOLS_CFLAGS)) -c -o $@ $<
+$(B)/obj/tools/pprof.o: TOOLS_CFLAGS += -I$(B)/gen
+$(B)/obj/tools/pprof.o: $(B)/gen/profile.pb-c.c
+
 $(B)/obj/tools/%.o: tools/%.c tools/tools.mk
 	@mkdir -p $(@D)
 	$(CC) $(TOOLS_CFLAGS) -MMD -MP -c -o $@ $<
 
-# The page that maps are written into, as it is.
-$(B)/obj/tools/map.html.o: tools/map.html
+# The pages that maps and profiles are written into, as they are.
+$(B)/obj/tools/%.html.o: tools/%.html
 	@mkdir -p $(@D)
 	$(LD) -r -b binary -z noexecstack -o $@ $<
 
@@ -42,7 +52,9 @@ $(B)/obj/tools/replay-engine.o: $(B)/replay-engine
 	@mkdir -p $(@D)
 	cd $(B) && $(LD) -r -b binary -z noexecstack -o obj/tools/replay-engine.o replay-engine
 
-$(B)/phkmalloc: $(TOOLS_OBJ) $(B)/obj/tools/map.html.o $(B)/obj/tools/replay-engine.o
+TOOLS_PARTS := $(addprefix $(B)/obj/tools/,map.html.o flame.html.o replay-engine.o \
+	profile.pb-c.o)
+$(B)/phkmalloc: $(TOOLS_OBJ) $(TOOLS_PARTS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOLS_LDLIBS)
 
 -include $(TOOLS_OBJ:.o=.d)

@@ -53,6 +53,7 @@ stack_init(void)
 
 	lock_take(LOCK_STACK);
 	if (!ready) {
+		unwind_init();
 		base = vm_reserve(nbuckets + WORD_MAX * sizeof(uint64_t), COMMIT_NBYTES);
 		if (base != NULL && vm_commit(base, nbuckets)) {
 			buckets = (uint32_t *)base;

@@ -188,6 +188,15 @@ env_random(void)
 }
 
 uint64_t
+env_time(void)
+{
+	struct timespec t = {0, 0};
+
+	(void)clock_gettime(CLOCK_REALTIME, &t);
+	return (uint64_t)t.tv_sec;
+}
+
+uint64_t
 env_clock_ms(void)
 {
 	int saved = errno;

@@ -25,6 +25,8 @@ bool env_get(const char *name, char *text, size_t nbytes);
 bool env_link(const char *path, char *text, size_t nbytes);
 /* 64 random bits, not for keys. */
 uint64_t env_random(void);
+/* Seconds since 1970. */
+uint64_t env_time(void);
 /* Milliseconds of a clock that only goes forward, exact to a few. */
 uint64_t env_clock_ms(void);
 /* Nanoseconds of a clock that only goes forward and is the same for all processors. */

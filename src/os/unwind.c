@@ -190,6 +190,8 @@ unwind_init(void)
 {
 	const char *path;
 
+	if (ready)
+		return;
 	first_thread = pthread_self();
 	/* The program itself has no name there. */
 	if (!cfi_object((uintptr_t)unwind, &own_start, &own_end, &path) || path == NULL ||

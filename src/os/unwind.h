@@ -11,7 +11,7 @@
 
 #include "base/base.h"
 
-/* Once, in the constructor. Before it there are no frames. */
+/* Before it there are no frames; again is harmless. First called in the program's first thread. */
 void unwind_init(void);
 /* Fills frames with the callers outside this library, innermost first; returns how many. */
 unsigned unwind(void **frames, unsigned max);
