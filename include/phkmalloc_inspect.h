@@ -105,8 +105,8 @@ struct phkmalloc_stacks {
 };
 
 /*
- * A profile in a file, as the library writes it at exit: this, nsites sites, nwords words of stacks,
- * and the text of /proc/self/maps up to the end.
+ * A profile in a file, as the library writes it at exit: this, nsites sites, nwords words of
+ * stacks, and the text of /proc/self/maps up to the end.
  */
 #define PHKMALLOC_PROFILE_MAGIC "phkmalloc prof"
 #define PHKMALLOC_PROFILE_VERSION 1

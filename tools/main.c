@@ -77,7 +77,7 @@ static const struct command commands[] = {
 	    "what is in use, by stacks",
 	    "Prints what a process allocated while it was looked at and still has in use, or what a\n"
 	    "program has in use at its end, grouped by stack, largest first. Of a program every\n"
-	    "allocation is counted, of a process one is sampled for 512 KiB. Has profile's options.\n" },
+	    "allocation is counted, of a process one for 512 KiB. Options are those of profile.\n" },
 	{ "core", command_core, "core COREFILE stat [--json | --openmetrics] | map -o FILE",
 	    "the same of a core file",
 	    "What stat and map say of a process, of what a core file kept of one. The files that the\n"

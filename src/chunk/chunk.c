@@ -31,6 +31,8 @@
 uint32_t chunk_poke = POKE;
 bool chunk_keep;
 uint32_t chunk_note_nbytes;
+/* Words of a new page that are used from one look at what is taken of it to the next. */
+#define LOOK_NWORDS 8U
 /* An empty page of fewer chunks than this stays with its owner when it has no other. */
 #define SPARE_NCHUNKS 64
 
@@ -49,13 +51,6 @@ countdown_set(struct owner *o, struct pginfo *pg, size_t n)
 {
 	o->nfreed[pg->chunk.class_no] += (uint64_t)(pg->chunk.started - pg->chunk.countdown);
 	pg->chunk.started = pg->chunk.countdown = (int16_t)n;
-}
-
-ALWAYS_INLINE void
-page_look(struct owner *o, const struct pginfo *pg, size_t nfree)
-{
-	if (UNLIKELY(load_relaxed(&owner_watch.any) != 0))
-		watch_look(o, pg, nfree);
 }
 
 size_t
@@ -108,8 +103,10 @@ pass_again(struct owner *o, struct slot *slot, size_t *nfree)
 	/* What was freed may have been taken again, but no more than that is free. */
 	*nfree = freed == 0 ? 0 : freed >= enough || slot->end == c->nwords ?
 	    count_free(c, slot->bits, slot->end) : freed;
-	if (UNLIKELY(load_relaxed(&owner_watch.any) != 0))
-		page_look(o, slot->page, count_free(c, slot->bits, c->nwords));
+	/* Not after each word of a page that is new. */
+	if (UNLIKELY(load_relaxed(&owner_watch.any) != 0) &&
+	    (*nfree >= enough || slot->end == c->nwords || slot->end % LOOK_NWORDS == 0))
+		watch_look(o, slot->page, count_free(c, slot->bits, c->nwords));
 	if (*nfree >= enough) {
 		slot->pass_start = countdown;
 		slot_set(slot, 0);
@@ -242,8 +239,11 @@ page_make_current(struct owner *o, struct slot *slot, struct pginfo *pg)
 		lock_drop(LOCK_PURGE);
 	}
 	countdown_set(o, pg, chunk_poke);
-	if (UNLIKELY(o->watch != NULL))
-		o->watch->seen[slot->class_no] = WATCH_UNSEEN;
+	if (UNLIKELY(load_relaxed(&owner_watch.any) != 0)) {
+		if (o->watch != NULL)
+			o->watch->seen[slot->class_no] = WATCH_UNSEEN;
+		watch_look(o, pg, pg->chunk.nchunks - chunk_live(pg));
+	}
 	while (end > 1 && load_relaxed(&pg->bits[end - 1]) == ~(uint64_t)0)
 		end--;
 	slot->page = pg;
@@ -363,7 +363,8 @@ chunk_retire_all(struct owner *o)
 		if (pg == NULL)
 			continue;
 		live = chunk_live(pg);
-		page_look(o, pg, pg->chunk.nchunks - live);
+		if (UNLIKELY(load_relaxed(&owner_watch.any) != 0))
+			watch_look(o, pg, pg->chunk.nchunks - live);
 		if (pg->chunk.nchunks - live < size_classes[c].wake) {
 			page_sleep(o, slot, pg->chunk.nchunks - live);
 			continue;
