@@ -57,8 +57,7 @@ static const struct command commands[] = {
 	    "  --process N, --pid PID    which process of the trace; without, the largest\n"
 	    "  --json           for programs, with every round\n" },
 	{ "profile", command_profile,
-	    "profile [--seconds N] [--rate BYTES] [--pprof FILE] [--folded FILE] [--html FILE]\n"
-	    "       [--allocated] [--top N] [--full] PID | FILE | -- PROGRAM [ARGUMENT ...]",
+	    "profile [OPTION ...] PID | FILE | -- PROGRAM [ARGUMENT ...]",
 	    "who allocates, by stacks",
 	    "Samples the allocations of a running process, of which nothing was asked before, or of a\n"
 	    "program from its start to its end, or reads what a process left in a file\n"
@@ -73,7 +72,7 @@ static const struct command commands[] = {
 	    "  --top N         so many stacks, 20 without\n"
 	    "  --full          all of each stack\n" },
 	{ "leaks", command_leaks,
-	    "leaks [--seconds N] [--rate BYTES] [--top N] [--full] PID | FILE | -- PROGRAM ...",
+	    "leaks [OPTION ...] PID | FILE | -- PROGRAM [ARGUMENT ...]",
 	    "what is in use, by stacks",
 	    "Prints what a process allocated while it was looked at and still has in use, or what a\n"
 	    "program has in use at its end, grouped by stack, largest first. Of a program every\n"
