@@ -24,6 +24,7 @@ int command_top(int argc, char **argv);
 int command_core(int argc, char **argv);
 int command_record(int argc, char **argv);
 int command_replay(int argc, char **argv);
+int command_trace(int argc, char **argv);
 int command_profile(int argc, char **argv);
 int command_leaks(int argc, char **argv);
 

@@ -44,6 +44,20 @@ static const struct command commands[] = {
 	    "ended, as the program does.\n\n"
 	    "  -o FILE    malloc.trace without\n"
 	    "  --stacks   with the stack of each allocation\n" },
+	{ "trace", command_trace,
+	    "trace [--list | --print | --json | --html | --perfetto] [-o FILE]\n"
+	    "       [--process N | --pid PID] [--from SECONDS] [--to SECONDS] [--limit N] FILE",
+	    "what is in a trace",
+	    "Prints what a recorded process did: operations, sizes, lifetimes, what was allocated\n"
+	    "over time, and if stacks were recorded by whom.\n\n"
+	    "  --list       the processes of the trace; without choice, the largest is told of\n"
+	    "  --print      a line for each operation\n"
+	    "  --json       for programs\n"
+	    "  --html       a page with plots that needs nothing else\n"
+	    "  --perfetto   events for ui.perfetto.dev and Chrome's trace viewer\n"
+	    "  -o FILE      into a file\n"
+	    "  --from, --to, --limit    seconds since the start, and operations at most, of --print\n"
+	    "               and --perfetto\n" },
 	{ "replay", command_replay,
 	    "replay [--with [NAME=]FILE[,VARIABLE=VALUE ...]] ... [--rounds N] [--touch[=write]]\n"
 	    "       [--intervals N] [--process N | --pid PID] [--json] FILE",

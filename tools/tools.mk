@@ -37,7 +37,7 @@ $(B)/obj/tools/%.o: tools/%.c tools/tools.mk
 	@mkdir -p $(@D)
 	$(CC) $(TOOLS_CFLAGS) -MMD -MP -c -o $@ $<
 
-# The pages that maps and profiles are written into, as they are.
+# The pages that maps, profiles and traces are written into, as they are.
 $(B)/obj/tools/%.html.o: tools/%.html
 	@mkdir -p $(@D)
 	$(LD) -r -b binary -z noexecstack -o $@ $<
@@ -52,7 +52,7 @@ $(B)/obj/tools/replay-engine.o: $(B)/replay-engine
 	@mkdir -p $(@D)
 	cd $(B) && $(LD) -r -b binary -z noexecstack -o obj/tools/replay-engine.o replay-engine
 
-TOOLS_PARTS := $(addprefix $(B)/obj/tools/,map.html.o flame.html.o replay-engine.o \
+TOOLS_PARTS := $(addprefix $(B)/obj/tools/,map.html.o flame.html.o trace.html.o replay-engine.o \
 	profile.pb-c.o)
 $(B)/phkmalloc: $(TOOLS_OBJ) $(TOOLS_PARTS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOLS_LDLIBS)

@@ -243,6 +243,7 @@ put_down(struct trace_order *o, struct stream *st, struct trace_step *step)
 	}
 	if (!r->failed) {
 		object->size = r->size;
+		object->stack = r->stack;
 		step->object = object;
 	}
 	return true;
@@ -310,15 +311,17 @@ trace_order_next(struct trace_order *o, struct trace_step *step)
 	if (s->gone != NULL)
 		objects_drop(&s->objects, s->gone);
 	s->gone = NULL;
-	o->blocks_read = s->streams.read;
-	o->missing = s->streams.missing;
-	o->damaged = s->streams.damaged;
-	o->problem = s->streams.problem;
 	for (;;) {
-		if (o->no_memory || !choose(o, &chosen)) {
-			o->no_memory |= s->streams.no_memory;
+		bool found = !o->no_memory && choose(o, &chosen);
+
+		o->blocks_read = s->streams.read;
+		o->nbytes = s->streams.nbytes;
+		o->missing = s->streams.missing;
+		o->damaged = s->streams.damaged;
+		o->problem = s->streams.problem;
+		o->no_memory |= s->streams.no_memory;
+		if (!found)
 			return false;
-		}
 		st = &s->streams.streams[chosen];
 		if (st->record.op != TRACE_REALLOC || st->phase == PHASE_RESIZED)
 			break;
@@ -411,6 +414,8 @@ trace_order_start(struct trace_order *o, const struct trace_file *f, uint32_t pr
 		s->waiting = malloc(s->streams.count * sizeof(*s->waiting));
 		o->start = s->streams.start;
 		o->block_count = s->streams.place_count;
+		for (size_t i = 0; i < s->streams.place_count; i++)
+			o->file_nbytes += s->streams.places[i]->nbytes;
 		if (s->waiting != NULL && find_process(o))
 			return true;
 	}

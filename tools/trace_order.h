@@ -21,7 +21,7 @@ struct trace_object {
 	uint64_t time;   /* ticks, of the allocation */
 	uint64_t serial; /* of the allocation among the process's, from 0 */
 	uint32_t thread; /* that allocated it */
-	uint16_t stack;
+	uint32_t stack;
 	uint8_t op;      /* enum trace_op */
 	uint8_t log2_alignment;
 	uint64_t tag;    /* for who reads the trace; 0 when it is allocated */
@@ -60,10 +60,12 @@ struct trace_order {
 	char command[256];
 	uint64_t start;          /* ticks, absolute */
 	uint64_t block_count;
+	uint64_t file_nbytes;    /* of its blocks in the file */
 	/* As far as it was read. */
 	struct trace_thread *threads;
 	size_t thread_count;
 	uint64_t blocks_read;
+	uint64_t nbytes;         /* of blocks that were read to their end */
 	uint64_t operations;     /* all but STEP_OTHER */
 	uint64_t unknown;        /* frees and resizings of what is not allocated in the trace */
 	uint64_t twice;          /* allocations at an address that was not freed: a record is missing */

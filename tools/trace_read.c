@@ -114,7 +114,7 @@ trace_decode(struct trace_decoder *d, struct trace_record *r)
 		return false;
 	tag = (unsigned)number(d, 2);
 	if (tag == 0) {
-		d->at = d->end;
+		d->at = d->end = d->at - 2;
 		return false;
 	}
 	alen = tag >> 3 & 7;
@@ -146,7 +146,7 @@ trace_decode(struct trace_decoder *d, struct trace_record *r)
 		r->by_new |= r->op == TRACE_NEW;
 		r->failed |= r->address == 0;
 		if ((d->block.flags & TRACE_STACKS) != 0)
-			r->stack = (uint16_t)number(d, 2);
+			r->stack = (uint32_t)number(d, 3);
 	}
 	return d->problem == NULL;
 }

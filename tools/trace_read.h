@@ -20,7 +20,7 @@ struct trace_record {
 	bool failed;             /* the call returned NULL */
 	bool by_new;             /* operator new, operator delete */
 	uint8_t log2_alignment;  /* of TRACE_ALIGNED */
-	uint16_t stack;          /* 0: not known */
+	uint32_t stack;          /* 0: not known */
 	uint64_t time;           /* ticks */
 	uint64_t took;           /* ticks, of TRACE_REALLOC */
 	uint64_t address;        /* allocated, or freed */

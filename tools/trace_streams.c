@@ -65,6 +65,7 @@ streams_advance(struct streams *s, size_t stream)
 			streams_push(s, stream);
 			return;
 		}
+		s->nbytes += (uint64_t)(st->decoder.at - st->buffer);
 		if (st->decoder.problem != NULL) {
 			s->damaged++;
 			s->problem = s->problem == NULL ? st->decoder.problem : s->problem;

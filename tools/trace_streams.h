@@ -38,7 +38,8 @@ struct streams {
 	size_t count;
 	size_t *heap, heap_count;          /* the earliest on top */
 	uint64_t start;                    /* ticks, of the earliest block */
-	uint64_t read;                     /* blocks */
+	uint64_t read;                     /* blocks, and the bytes of them in use */
+	uint64_t nbytes;
 	uint64_t missing;                  /* blocks that are not there */
 	uint64_t damaged;                  /* blocks that could not be read to their end */
 	const char *problem;               /* of the first of them */

@@ -7,11 +7,13 @@
 #include "watch/trace.h"
 
 #include "conf/conf.h"
+#include "diag/stack.h"
 #include "os/env.h"
 #include "os/lock.h"
 #include "os/thread.h"
 #include "os/vm.h"
 #include "watch/trace_file.h"
+#include "watch/trace_stack.h"
 
 #include <string.h>
 
@@ -60,6 +62,8 @@ void
 trace_init(void)
 {
 	trace_file_open();
+	if (opt.trace > 1)
+		trace_stack_init();
 }
 
 /* --- records ------------------------------------------------------------------------------- */
@@ -339,12 +343,53 @@ record_finish(struct stream *s)
 	s->busy = false;
 }
 
+/* Tells what a new stack is; false when there is no room for any record any more. */
+static COLD bool
+tell_stack(struct stream *s, uint32_t stack)
+{
+	char data[TRACE_STACK_NBYTES_MAX];
+
+	for (unsigned i = 0; i <= STACK_DEPTH; i++) {
+		size_t nbytes = i < STACK_DEPTH ? trace_stack_put_map(stack, i, data) :
+		    trace_stack_put(stack, data);
+
+		if (s->at >= s->limit && !block_next(s))
+			return false;
+		if (nbytes != 0)
+			record_other(s, i < STACK_DEPTH ? TRACE_MAP : TRACE_STACK, data, nbytes);
+	}
+	return true;
+}
+
+/* As record_start, and the stack is told of. */
+ALWAYS_INLINE struct stream *
+record_start_with(uint32_t stack)
+{
+	struct stream *s = record_start();
+
+	if (LIKELY(stack == 0) || s == NULL || trace_stack_told(stack) || tell_stack(s, stack))
+		return s;
+	s->busy = false;
+	return NULL;
+}
+
+/* Ends the record of an allocation. */
+ALWAYS_INLINE void
+record_finish_with(struct stream *s, uint32_t tag, char *at, uint32_t stack)
+{
+	if (UNLIKELY(opt.trace > 1))
+		at = put(at, stack, 3);
+	record_end(s, tag, at);
+	record_finish(s);
+}
+
 /* --- the interface ------------------------------------------------------------------------- */
 
 void
 trace_alloc(enum trace_op op, const void *p, size_t n, size_t alignment)
 {
-	struct stream *s = record_start();
+	uint32_t stack = UNLIKELY(opt.trace > 1) ? trace_stack() : 0;
+	struct stream *s = record_start_with(stack);
 	unsigned by_new = 0;
 	uintptr_t *last;
 	uint32_t tag;
@@ -363,8 +408,7 @@ trace_alloc(enum trace_op op, const void *p, size_t n, size_t alignment)
 	*last = (uintptr_t)p;
 	if (op == TRACE_ALIGNED)
 		at = put(at, log2_floor(alignment) | by_new, 1);
-	record_end(s, tag, at);
-	record_finish(s);
+	record_finish_with(s, tag, at, stack);
 }
 
 void
@@ -402,7 +446,8 @@ void
 trace_resized(const void *p, const void *to, size_t n, uint64_t start)
 {
 	uint64_t now = ticks();
-	struct stream *s = record_start();
+	uint32_t stack = UNLIKELY(opt.trace > 1) ? trace_stack() : 0;
+	struct stream *s = record_start_with(stack);
 	uint32_t tag, x;
 	char *at, *x_at;
 
@@ -418,8 +463,7 @@ trace_resized(const void *p, const void *to, size_t n, uint64_t start)
 	s->freed = (uintptr_t)p;
 	if (to != NULL)
 		s->last[trace_key(n)] = (uintptr_t)to;
-	record_end(s, tag, at);
-	record_finish(s);
+	record_finish_with(s, tag, at, stack);
 }
 
 void

@@ -30,7 +30,7 @@
  *                   ticks that the call took, which follow that; TRACE_FAILED
  *   TRACE_OTHER     no size and no address: alen and slen together are enum trace_other. Two bytes:
  *                   how many follow. Those that a reader does not know it passes over.
- * and in blocks with TRACE_STACKS, after all that allocate, two bytes: the number of the stack, 0
+ * and in blocks with TRACE_STACKS, after all that allocate, three bytes: the number of the stack, 0
  * when it is not known.
  *
  * An allocation that failed has address 0; one that was resized in vain has TRACE_FAILED.
@@ -67,7 +67,7 @@ enum trace_other {
 	TRACE_THREAD = 2,  /* u32: the kernel's number of the thread that writes from here on */
 	TRACE_PROCESS = 3, /* struct trace_process; its command line, a 0 after each word */
 	TRACE_STACK = 4,   /* u32: number of the stack; u64 each: return addresses, innermost first */
-	TRACE_MAP = 5,     /* u64 start, end, offset in the file; its name: code that was mapped */
+	TRACE_MAP = 5,     /* u64 start, end: what is loaded there; its file, or nothing: the program */
 	TRACE_LOST = 6,    /* u64: operations in signal handlers that could not be recorded */
 	TRACE_EXIT = 7,    /* the process ends of its own accord */
 };
