@@ -81,6 +81,7 @@ clean:
 -include $(OBJ:.o=.d)
 -include scripts/scripts.mk test/test.mk test/unit/unit.mk test/port/port.mk bench/bench.mk
 -include classic/classic.mk tools/tools.mk test/trace/trace.mk revisited/revisited.mk
+-include test/model/model.mk test/fuzz/fuzz.mk test/soak/soak.mk scripts/coverage.mk
 
 .PHONY: all clean
 .DEFAULT_GOAL := all
