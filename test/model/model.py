@@ -55,7 +55,7 @@ def run(argv, cwd, env=None):
 
 
 def compiled(defines, folder):
-    """The search program for a number of threads and pages; made once. Raises with what is wrong."""
+    """The search program for a number of threads and pages; made once."""
     defines = [d for d in defines if d.split("=")[0] in ("NT", "NP", "LAG")]
     name = "-".join(["pan", *defines])
     if not os.path.exists(os.path.join(folder, name)):
@@ -70,7 +70,7 @@ def compiled(defines, folder):
 
 
 def search(defines, folder):
-    """Explores one size; returns what was broken ("" for nothing) and how many states there were."""
+    """Explores one size: what was broken ("" for nothing) and how many states there were."""
     program = compiled(defines.split(), folder)
     out = run([program, "-m4000000", "-w24", "-n"], folder, dict(
         os.environ, **dict(d.split("=") for d in defines.split()))).stdout
