@@ -13,7 +13,7 @@ UNIT_CFLAGS := $(BASE_CFLAGS) -Isrc -Itest -Itest/unit -D_GNU_SOURCE -fno-builti
 
 $(B)/test/unit/%: test/unit/%.c test/unit/unit.mk $(OBJ)
 	@mkdir -p $(@D)
-	$(CC) $(UNIT_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(OBJ)
+	$(CC) $(UNIT_CFLAGS) $(LDFLAGS) -MMD -MP -o $@ $< $(OBJ) -lm
 
 $(FAULT_BIN): test/fault/fault.c test/fault/script.c test/fault/script.h test/tap.h $(OBJ)
 	@mkdir -p $(@D)
