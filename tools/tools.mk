@@ -87,13 +87,19 @@ $(B)/tools/corrupt: tools/test/corrupt.c | $(SO)
 	@mkdir -p $(@D)
 	$(CC) $(filter-out -fsanitize=%,$(BASE_CFLAGS)) -D_GNU_SOURCE -o $@ $< -ldl
 
+# As programs are compiled: optimized, without frame pointers, and with what tells lines.
+$(B)/tools/stacks: tools/test/stacks.c | $(SO)
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -O2 -g -fomit-frame-pointer -fno-optimize-sibling-calls -o $@ $<
+
 CHECK_MORE += check-tools
 ifeq ($(TOOLS_MISSING),)
 TOOLS_TESTS := $(sort $(filter-out %/picture.py,$(wildcard tools/test/*.py)))
-TOOLS_PROGRAMS := $(addprefix $(B)/tools/,heap heap-static corrupt)
+TOOLS_PROGRAMS := $(addprefix $(B)/tools/,heap heap-static corrupt stacks)
 check-tools: $(B)/phkmalloc $(TOOLS_PROGRAMS) $(B)/tools/hostile $(SO)
 	@TOOL=$(abspath $(B)/phkmalloc) SO=$(abspath $(SO)) HEAP=$(abspath $(B)/tools/heap) \
 		HEAP_STATIC=$(abspath $(B)/tools/heap-static) \
+		STACKS=$(abspath $(B)/tools/stacks) \
 		CORRUPT=$(abspath $(B)/tools/corrupt) test/run.py --limit 300 $(B)/tools/hostile \
 		$(TOOLS_TESTS)
 else
