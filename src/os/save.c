@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 int
@@ -64,10 +65,13 @@ int
 save_close(int fd, const char *path, int error)
 {
 	int saved = errno;
+	struct stat st;
+	bool regular = fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 
 	if (close(fd) != 0 && error == 0)
 		error = errno;
-	if (error != 0)
+	/* What is no file of ours is not ours to take away. */
+	if (error != 0 && regular)
 		(void)unlink(path);
 	errno = saved;
 	return error;
