@@ -4,7 +4,6 @@
 #include "base.h"
 
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -54,4 +53,14 @@ xstrdup(const char *s)
 	if (p == NULL)
 		fail(STATUS_OTHER, "out of memory");
 	return p;
+}
+
+FILE *
+xmemstream(char **text, size_t *nbytes)
+{
+	FILE *f = open_memstream(text, nbytes);
+
+	if (f == NULL)
+		fail(STATUS_OTHER, "out of memory");
+	return f;
 }

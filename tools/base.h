@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 /* What the command exits with; phkmalloc(1) lists them. */
 enum status {
@@ -30,5 +31,7 @@ extern void (*fail_first)(void);
 void *xcalloc(size_t n, size_t size);
 void *xgrow(void *old, size_t n, size_t size);
 char *xstrdup(const char *s);
+/* open_memstream(), which fclose() ends: the text is to be freed. */
+FILE *xmemstream(char **text, size_t *nbytes);
 
 #endif

@@ -45,13 +45,12 @@ base64_flush(struct base64 *b)
 	b->count = 0;
 }
 
+/* The low bytes of a number, the lowest first. */
 static void
-base64_put(struct base64 *b, const void *data, size_t n)
+base64_put(struct base64 *b, uint64_t v, unsigned nbytes)
 {
-	const unsigned char *p = data;
-
-	for (size_t i = 0; i < n; i++) {
-		b->bytes[b->count++] = p[i];
+	for (unsigned i = 0; i < nbytes; i++) {
+		b->bytes[b->count++] = (unsigned char)(v >> 8 * i);
 		if (b->count == 3)
 			base64_flush(b);
 	}
@@ -62,17 +61,17 @@ base64_put(struct base64 *b, const void *data, size_t n)
 static void
 put_run(struct base64 *b, const struct snapshot *s, const struct run *run)
 {
-	uint64_t unused = (uint64_t)run->npages * s->page_nbytes - run->nbytes;
-	uint32_t words[3] = { (uint32_t)run->kind << 24 | (uint32_t)run->class_no << 16 | run->live,
-		run->npages, 0 };
+	uint64_t unused = (uint64_t)run->npages * s->page_nbytes - run->nbytes, more = 0;
 
 	if (run->kind == RUN_CHUNKS)
-		words[2] = run->hollow;
+		more = run->hollow;
 	else if (run->kind == RUN_FREE)
-		words[2] = run->ndirty;
+		more = run->ndirty;
 	else if (run->kind == RUN_LARGE)
-		words[2] = unused > UINT32_MAX ? UINT32_MAX : (uint32_t)unused;
-	base64_put(b, words, sizeof(words));
+		more = unused > UINT32_MAX ? UINT32_MAX : unused;
+	base64_put(b, (uint32_t)run->kind << 24 | (uint32_t)run->class_no << 16 | run->live, 4);
+	base64_put(b, run->npages, 4);
+	base64_put(b, more, 4);
 }
 
 /* Runs in few enough pieces, and what they are made from. */
@@ -197,13 +196,13 @@ put_runs(FILE *f, const struct coarse *c)
 	base64_flush(&b);
 	fprintf(f, "\",\n\"bits\":\"");
 	for (size_t i = 0, at = 0; c->unit == 1 && c->s->bitmaps != NULL && i < c->count; i++) {
-		uint32_t n;
+		uint32_t n = (c->s->classes[c->runs[i].class_no].nchunks + 7) / 8;
 
 		if (c->runs[i].kind != RUN_CHUNKS)
 			continue;
-		n = c->s->classes[c->runs[i].class_no].nchunks;
-		base64_put(&b, &c->s->bitmaps[at], (n + 7) / 8);
-		at += (n + 63) / 64;
+		for (; n > 8; n -= 8)
+			base64_put(&b, c->s->bitmaps[at++], 8);
+		base64_put(&b, c->s->bitmaps[at++], n);
 	}
 	base64_flush(&b);
 	fprintf(f, "\"");
@@ -297,11 +296,12 @@ map_html(FILE *f, const struct target *t, const struct snapshot *s)
 	static const char mark[] = "{/* data */}";
 	const char *start = _binary_tools_map_html_start, *end = _binary_tools_map_html_end;
 	const char *at = memmem(start, (size_t)(end - start), mark, sizeof(mark) - 1);
+	size_t before = at != NULL ? (size_t)(at - start) : 0;
 
-	if (at == NULL)
+	if (before == 0)
 		fail(STATUS_OTHER, "the page for maps is damaged");
-	fwrite(start, 1, (size_t)(at - start), f);
+	fwrite(start, 1, before, f);
 	put_data(f, t, s);
-	at += sizeof(mark) - 1;
-	fwrite(at, 1, (size_t)(end - at), f);
+	before += sizeof(mark) - 1;
+	fwrite(start + before, 1, (size_t)(end - start) - before, f);
 }

@@ -2,6 +2,7 @@
  * main.c: `phkmalloc`, the command: finds the subcommand and shows the help of each.
  */
 #include "command.h"
+#include "phkmalloc.h"
 
 #include <locale.h>
 #include <stdlib.h>
@@ -110,7 +111,8 @@ print_help(FILE *f)
 	fputs("usage: phkmalloc COMMAND ...\n\n", f);
 	for (size_t i = 0; i < COMMAND_COUNT; i++)
 		fprintf(f, "  %-7s %s\n", commands[i].name, commands[i].about);
-	fprintf(f, "\n\"phkmalloc COMMAND --help\" tells more, and so does phkmalloc(1).\n%s",
+	fprintf(f, "\n\"phkmalloc COMMAND --help\" tells more, as phkmalloc(1) does, and --version "
+	    "which this is.\n%s",
 	    statuses);
 }
 
@@ -131,29 +133,56 @@ usage(const char *name)
 	exit(STATUS_USAGE);
 }
 
+static bool
+is_word(const char *argument, const char *word)
+{
+	return strcmp(argument, word) == 0 || (strncmp(argument, "--", 2) == 0 &&
+	    strcmp(argument + 2, word) == 0);
+}
+
+/* What follows "--", or the name of a program that is run, is another program's. */
+static bool
+wants_help(const struct command *c, int argc, char **argv)
+{
+	bool runs = strstr(c->usage, "PROGRAM") != NULL;
+
+	for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++) {
+		if (strcmp(argv[i], "--help") == 0)
+			return true;
+		if (runs && argv[i][0] != '-')
+			break;
+	}
+	return false;
+}
+
 int
 main(int argc, char **argv)
 {
 	const struct command *c;
+	bool help;
 
 	setlocale(LC_CTYPE, "");
 	if (argc < 2) {
 		print_help(stderr);
 		return STATUS_USAGE;
 	}
-	if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+	if (is_word(argv[1], "version")) {
+		printf("phkmalloc %s, reads heaps described in version %u\n", PHKMALLOC_VERSION,
+		    PHKMALLOC_DESCRIPTOR_VERSION);
+		return STATUS_OK;
+	}
+	help = is_word(argv[1], "help");
+	if (help && argc < 3) {
 		print_help(stdout);
 		return STATUS_OK;
 	}
-	c = find_command(argv[1]);
+	c = find_command(argv[help ? 2 : 1]);
 	if (c == NULL)
-		fail(STATUS_USAGE, "no command \"%s\"; \"phkmalloc --help\" lists them", argv[1]);
-	/* What follows "--" is another program's. */
-	for (int i = 2; i < argc && strcmp(argv[i], "--") != 0; i++) {
-		if (strcmp(argv[i], "--help") == 0) {
-			printf("usage: phkmalloc %s\n\n%s", c->usage, c->help);
-			return STATUS_OK;
-		}
+		fail(STATUS_USAGE, "no command \"%s\"; \"phkmalloc --help\" lists them",
+		    argv[help ? 2 : 1]);
+	if (help || wants_help(c, argc, argv)) {
+		printf("usage: phkmalloc %s\n\n%s", c->usage, c->help);
+		return STATUS_OK;
 	}
 	return c->run(argc - 1, argv + 1);
 }

@@ -110,9 +110,10 @@ map_options(int argc, char **argv)
 			usage("map");
 		path = optarg;
 	}
-	if (path == NULL)
+	if (path != NULL)
+		map_check_name(path);
+	else
 		usage("map");
-	map_check_name(path);
 	return path;
 }
 

@@ -157,10 +157,8 @@ metric_key(const struct look *l, const char *name, const char *label, const char
 {
 	char *key = NULL;
 	size_t size;
-	FILE *f = open_memstream(&key, &size);
+	FILE *f = xmemstream(&key, &size);
 
-	if (f == NULL)
-		fail(STATUS_OTHER, "out of memory");
 	fprintf(f, "phkmalloc_%s{host=", name);
 	put_quoted(f, l->t.host);
 	fprintf(f, ",pid=\"%d\",program=", l->t.pid);

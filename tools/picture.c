@@ -115,9 +115,7 @@ path_of(struct paths *paths, uint32_t rgb)
 		struct path *new = &paths->path[paths->count++];
 
 		new->rgb = rgb;
-		new->f = open_memstream(&new->text, &new->size);
-		if (new->f == NULL)
-			fail(STATUS_OTHER, "out of memory");
+		new->f = xmemstream(&new->text, &new->size);
 	}
 	return paths->path[i].f;
 }
@@ -172,7 +170,8 @@ static void
 chunk_rect(struct picture *p, uint64_t page, double x, double y, double w, double h, uint32_t rgb)
 {
 	double side = p->cell - gap_of(p);
-	double left = (double)(page % p->columns), top = (double)(page / p->columns);
+	uint64_t column = page % p->columns, row = page / p->columns;
+	double left = (double)column, top = (double)row;
 
 	if (p->svg != NULL) {
 		double part = side / p->cell, edge = gap_of(p) / p->cell / 2;
@@ -195,13 +194,13 @@ draw_chunks(struct picture *p, uint64_t page, const struct run *run, const uint6
 
 	bar(p, page, page + 1, color_class(p->s, run->class_no, 0, false));
 	for (uint32_t i = 0; i < n;) {
-		uint32_t end = i, row_end = (i / columns + 1) * columns;
+		uint32_t end = i, row = i / columns, row_end = (row + 1) * columns;
 
 		while (end < n && end < row_end && (used[end / 64] >> end % 64 & 1) != 0)
 			end++;
 		if (end > i)
-			chunk_rect(p, page, (double)(i % columns) / columns,
-			    (double)(i / columns) / rows, (double)(end - i) / columns, 1.0 / rows, rgb);
+			chunk_rect(p, page, (double)(i % columns) / columns, (double)row / rows,
+			    (double)(end - i) / columns, 1.0 / rows, rgb);
 		i = end > i ? end : i + 1;
 	}
 }
@@ -287,11 +286,12 @@ draw_offsets(struct picture *p)
 		step *= 2;
 	for (uint64_t at = 0; at < end; at += step) {
 		const char *words = show_bytes(at), *zero = strstr(words, ".0 ");
+		uint64_t row_no = at / row;
 		char whole[32];
 
 		snprintf(whole, sizeof(whole), "%.*s%s", zero == NULL ? 32 : (int)(zero - words), words,
 		    zero == NULL ? "" : zero + 2);
-		text(p, MARGIN + GUTTER - 12, TOP + (double)(at / row) * p->cell + 10, 10.5, false, 1,
+		text(p, MARGIN + GUTTER - 12, TOP + (double)row_no * p->cell + 10, 10.5, false, 1,
 		    SOFT, whole);
 	}
 }
@@ -325,8 +325,9 @@ static void
 legend_entry(struct picture *p, unsigned i, double top, const uint32_t *shades, const char *name,
     uint64_t nbytes)
 {
-	double x = MARGIN + i % LEGEND_COLUMNS * ((WIDTH - 2 * MARGIN) / LEGEND_COLUMNS);
-	double y = top + i / LEGEND_COLUMNS * LEGEND_ROW;
+	unsigned column = i % LEGEND_COLUMNS, row = i / LEGEND_COLUMNS;
+	double x = MARGIN + column * ((WIDTH - 2 * MARGIN) / LEGEND_COLUMNS);
+	double y = top + row * LEGEND_ROW;
 
 	for (int shade = 0; shade < 4; shade++)
 		rect(p, x + shade * 9, y, 9, 22, shades[shade]);
@@ -366,7 +367,7 @@ draw_legend(struct picture *p, double top)
 static void
 lay_out(struct picture *p)
 {
-	uint64_t cells, entries = 4;
+	uint64_t cells, entries = 4, legend_rows;
 
 	for (p->group = 1; p->s->npages > p->group * CELLS_MAX;)
 		p->group *= 2;
@@ -382,8 +383,9 @@ lay_out(struct picture *p)
 	    p->s->chunk_live <= CHUNKS_MAX;
 	for (uint32_t c = 0; c < p->s->class_count; c++)
 		entries += p->s->classes[c].npages != 0;
-	p->height = TOP + (double)p->rows * p->cell + 60 +
-	    (double)((entries + LEGEND_COLUMNS - 1) / LEGEND_COLUMNS) * LEGEND_ROW + MARGIN / 2;
+	legend_rows = (entries + LEGEND_COLUMNS - 1) / LEGEND_COLUMNS;
+	p->height = TOP + (double)p->rows * p->cell + 60 + (double)legend_rows * LEGEND_ROW +
+	    MARGIN / 2;
 }
 
 static void

@@ -37,7 +37,7 @@ void
 target_require(const struct target *t)
 {
 	if (t->status != STATUS_OK)
-		fail(t->status, "%s", t->why);
+		fail((int)t->status, "%s", t->why);
 }
 
 /* Distributions forbid what process_vm_readv needs to all but parents by this. */

@@ -195,6 +195,10 @@ def test_errors(folder):
                f"{what}: status {status}", f"{r.returncode} {r.stderr}")
     stop(plain)
     stop(quiet)
+    r = tool("--version")
+    report(re.fullmatch(r"phkmalloc \S+, reads heaps described in version \d+\n", r.stdout),
+           "--version", r)
+    report(tool("help", "stat").stdout == tool("stat", "--help").stdout != "", "help stat")
     for name in ("run", "stat", "map", "core", "top"):
         r = tool(name, "--help")
         report(r.returncode == 0 and r.stdout.startswith(f"usage: phkmalloc {name}"),

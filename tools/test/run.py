@@ -53,6 +53,9 @@ def test_end():
                f"what it starts has the library, {how}", r)
         r = run(*summary, "-o", "X", "sh", "-c", "echo $MALLOC_OPTIONS")
         report(r.stdout == "X\n", f"-o sets the options, {how}", r)
+        r = run(*summary, "echo", "--help", "--summary")
+        report(r.stdout == "--help --summary\n" or "Echo" in r.stdout,
+               f"options behind the program's name are the program's, {how}", r)
         r = run(*summary, "sh", "-c", "exec sh -c 'exit 5'")
         report(r.returncode == 5, f"a program that becomes another, {how}", r)
 
