@@ -38,7 +38,7 @@ say(int fd, const char *format, ...)
 		_exit(3);
 }
 
-static void
+_Noreturn static void
 die(const char *what)
 {
 	say(2, "revisited: %s\n", what);

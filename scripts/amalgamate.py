@@ -22,7 +22,7 @@ DEFINE = re.compile(r"^#\s*define (\w+)", re.MULTILINE)
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 TAG = re.compile(r"^(?:static |const )*(?:struct|enum|union) (\w+) \{", re.MULTILINE)
 SHARED = re.compile(r"^(?!static|ALWAYS_INLINE|typedef|#|struct \w+ \{)[\w *]+?[ *](\w+)"
-                    r"(?:\((?!\()[^;{]*\)|\[\w*\]|\s*__attribute__.*)*;", re.MULTILINE)
+                    r"(?:\((?!\()[^;{]*\)|\[\w*\]|\s*__attribute__.*| HIDDEN)*;", re.MULTILINE)
 LIBC = "os/libc.h"
 FIRST = """/*
  * phkmalloc.c: phkmalloc {version}, the whole library in one file, made of its sources.

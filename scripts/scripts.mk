@@ -24,7 +24,9 @@ check: setup
 	@$(MAKE) --no-print-directory all
 	@MAKE="$(MAKE)" scripts/check.py $(CHECK_PARTS)
 
-LINT_FLAGS = LINT_src='$(LIB_CFLAGS)' LINT_classic='$(CLASSIC_CFLAGS)' LINT_tools='$(TOOLS_CFLAGS)'
+LINT_FLAGS = LINT_src='$(LIB_CFLAGS)' LINT_classic='$(CLASSIC_TEST_CFLAGS)' \
+	LINT_tools='$(TOOLS_CFLAGS) -Itest' LINT_bench='$(BENCH_CFLAGS)' LINT_unit='$(UNIT_CFLAGS)' \
+	LINT_revisited='$(REVISITED_CFLAGS)' LINT_test='$(TEST_BASE) $(TEST_CFLAGS)'
 
 tidy:
 	@CC="$(CC)" scripts/tidy.py

@@ -51,7 +51,7 @@ static int engine_fd;
 static void
 start_engine(void)
 {
-	size_t n = (size_t)(_binary_replay_engine_end - _binary_replay_engine_start);
+	size_t n = (uintptr_t)_binary_replay_engine_end - (uintptr_t)_binary_replay_engine_start;
 
 	engine_fd = memfd_create("replay-engine", MFD_CLOEXEC);
 	if (engine_fd < 0 || write(engine_fd, _binary_replay_engine_start, n) != (ssize_t)n)

@@ -64,7 +64,7 @@ fmt_add(struct fmt *f, const char *format, ...)
 		case 'p': fmt_ptr(f, va_arg(ap, uintptr_t)); break;
 		case 'c': fmt_char(f, (char)va_arg(ap, int)); break;
 		case '%': fmt_char(f, '%'); break;
-		default: ASSERT(!"format letter");
+		default: ASSERT(*s == '%'); /* a letter that is not known */
 		}
 	}
 	va_end(ap);

@@ -154,7 +154,7 @@ put_address(char **at, uintptr_t p, uintptr_t from)
 {
 	int64_t d = (int64_t)(p - from) / (int64_t)TRACE_GRAIN;
 
-	return put_number(at, (uint64_t)d << 1 ^ (uint64_t)(d >> 63));
+	return put_number(at, (uint64_t)d << 1 ^ (d < 0 ? UINT64_MAX : 0));
 }
 
 /* --- blocks -------------------------------------------------------------------------------- */
@@ -475,7 +475,7 @@ trace_exit(void)
 		return;
 	if (s->lost != 0)
 		record_other(s, TRACE_LOST, &s->lost, sizeof(s->lost));
-	record_other(s, TRACE_EXIT, NULL, 0);
+	record_other(s, TRACE_EXIT, "", 0);
 	if (trace_file_collected())
 		block_finish(s);
 	record_finish(s);

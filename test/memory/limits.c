@@ -98,7 +98,7 @@ to_the_end(void)
 }
 
 static int
-limit(int resource, size_t nbytes)
+limit(unsigned resource, size_t nbytes)
 {
 	struct rlimit r = {nbytes, nbytes};
 

@@ -37,7 +37,7 @@ static const size_t sixteens[] = {16, 48, 128, 1024, 4096, 0};
 static const size_t unaligned[] = {1, 24, 100, 1000, 3999, 0};
 static const size_t small[] = {16, 100, 1024, 4096, 5000, 20000, 0};
 static const size_t thirds[] = {100, 1024, 4096, 5000, 20000, 0};
-static const size_t os_page[] = {4096, 0};
+static size_t os_page[] = {4096, 0}; /* main makes it the machine's */
 static const size_t numbers[] = {1, 8, 16, 4096, 65536, 0x123450, 0};
 
 #define JUNK_TEXT "junk pointer, too low to make sense|junk pointer, too high to make sense"
@@ -226,6 +226,7 @@ main(int argc, char **argv)
 	}
 	if (argc == 3)
 		return rows[strtoul(argv[1], NULL, 10)].act(strtoul(argv[2], NULL, 10));
+	os_page[0] = (size_t)sysconf(_SC_PAGESIZE);
 	for (size_t i = 0; i < COUNT(rows); i++)
 		for (const size_t *n = rows[i].sizes; *n != 0; n++) {
 			const void *given[] = {&rows[i], n};

@@ -64,7 +64,8 @@ main(void)
 	promise(counter == 400000, "a lock lets one thread in at a time");
 	for (int i = 0; i < PTR_FAULT_COUNT; i++)
 		for (int j = 0; j < i; j++)
-			distinct &= strcmp(fault_text(i), fault_text(j)) != 0;
+			distinct &= strcmp(fault_text((enum ptr_fault)i),
+			    fault_text((enum ptr_fault)j)) != 0;
 	promise(distinct, "each fault has words of its own");
 	promise(env_clock_ms() != 0 && env_random() != env_random(), "there is a clock and chance");
 	return unit_done();
