@@ -278,6 +278,38 @@ def test_files(folder):
            "and so is one of the command's, which does not replace devices", r)
 
 
+def at_exit(letters):
+    env = dict(os.environ, LD_PRELOAD=SO, MALLOC_OPTIONS=letters)
+    return subprocess.run([STACKS, "leak"], env=env, capture_output=True, text=True,
+                          check=False).stderr
+
+
+def symbol(line):
+    address = line.rpartition("+")[2]
+    out = subprocess.run(["addr2line", "-f", "-e", STACKS, address], capture_output=True, text=True,
+                         check=False).stdout
+    return out.split("\n")[0]
+
+
+def test_exit():
+    """Option D, which the library writes by itself."""
+    text = at_exit("D")
+    report(re.search(r"in use at exit, by size.*\n  \d+ bytes in 10 large allocations\n"
+                     r"  112000 bytes in 1000 chunks of 112\n", text),
+           "D lists what is in use by size, largest first", text)
+    for letters, small in (("DT", 100000), ("DB1", 112000)):
+        text = at_exit(letters)
+        m = re.search(r"in use at exit: (\d+) bytes in 1010 allocations, from 2 stacks\n"
+                      r"  1000000 bytes in 10 allocations\n  allocated at:\n    (\S+)\n"
+                      r"(?:    \S+\n)+"
+                      rf"  {small} bytes in 1000 allocations\n  allocated at:\n    (\S+)\n", text)
+        report(m and int(m[1]) == 1000000 + small and symbol(m[2]) == "leak_large"
+               and symbol(m[3]) == "leak_small", f"{letters} lists it by stack, exactly", text)
+    text = at_exit("DB10000")
+    m = re.search(r"in use at exit: (\d+) bytes in \d+ allocations.*, estimated from samples", text)
+    report(m and 800000 < int(m[1]) < 1500000, "DB estimates it", text)
+
+
 def test_wrong(folder):
     report(tool("profile").returncode == 2 and tool("leaks", "--rate", "0", "1").returncode == 2,
            "wrong use")
@@ -319,6 +351,7 @@ def main():
         test_leaks(folder)
         test_process(folder)
         test_files(folder)
+        test_exit()
         test_wrong(folder)
     print(f"1..{COUNT}")
     return FAILED != 0
