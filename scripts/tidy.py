@@ -26,7 +26,8 @@ WORDS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|not implemented|/(home|root|work|
 LINK = re.compile(r"\]\(([^)#\s]+)(?:#[^)]*)?\)")
 QUOTED = re.compile(r"`([^`\n]+)`")
 FENCED = re.compile(r"^```.*?\n(.*?)^```", re.MULTILINE | re.DOTALL)
-TOP = ("src", "include", "man", "doc", "test", "bench", "classic", "scripts", "tools")
+TOP = ("src", "include", "man", "doc", "test", "bench", "classic", "scripts", "tools", "share",
+       "debian", "revisited")
 
 
 def listed():
@@ -185,6 +186,24 @@ def messages():
             yield f"man/phkmalloc.3 does not tell of: {text}"
 
 
+def functions_told():
+    """Every function that a public header declares is in the manual page."""
+    page = read("man/phkmalloc.3")
+    for name in re.findall(r"^[a-z][\w *]*?[ *](\w+)\([^;]*\);", read("include/phkmalloc.h"),
+                           re.MULTILINE):
+        if not re.search(rf"\b{name}\b", page):
+            yield f"man/phkmalloc.3 does not tell of {name}()"
+
+
+def versions():
+    """The changes and the packages begin with the version of the header."""
+    version = re.search(r'PHKMALLOC_VERSION "(.*)"', read("include/phkmalloc.h"))[1]
+    if f"\n## {version}\n" not in read("CHANGELOG.md"):
+        yield f"CHANGELOG.md has nothing of {version}"
+    if not read("debian/changelog").startswith(f"phkmalloc ({version}"):
+        yield f"debian/changelog does not begin with {version}"
+
+
 def links():
     """What a page links to, or names in quotes by its path, is there."""
     for path in PAGES:
@@ -244,6 +263,8 @@ CHECKS = [
     (headers, "each header compiles alone", None),
     (letters, "the manual page has every letter", None),
     (messages, "the manual page has every message", None),
+    (functions_told, "the manual page has every function", None),
+    (versions, "header, changes and packages have one version", None),
     (links, "what the pages point to is there", None),
     (targets, "each make target in the pages is one", "make"),
     (manuals, "the manual pages are clean", "mandoc"),
