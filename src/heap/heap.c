@@ -358,31 +358,32 @@ size_fits(const struct pginfo *pg, const void *p, size_t n, size_t alignment, bo
 void
 ifree_sized(void *p, size_t n, size_t alignment, bool exact, const char *func)
 {
+	enum ptr_fault fault = PTR_OK;
 	struct pginfo *pg;
 	size_t have;
+	bool fits;
 
 	if (p == NULL)
 		return;
 	if (exact && n == 0)
 		n = 1;
-	if (((uintptr_t)p & (alignment - 1)) != 0) {
-		heap_report(func, PTR_WRONG_ALIGNMENT, p, n);
-		return;
-	}
 	if (UNLIKELY(sample_owns(p))) {
-		if (sample_size(p, &have) == PTR_OK && have != (n == 0 ? 1 : n))
-			heap_report(func, PTR_WRONG_SIZE, p, n);
-		else
-			ifree(p, func);
-		return;
+		fault = sample_size(p, &have);
+		fits = have == (n == 0 ? 1 : n);
+	} else {
+		pg = heap_verify(p, func);
+		if (pg == NULL)
+			return;
+		fits = size_fits(pg, p, n, alignment, exact);
 	}
-	pg = heap_verify(p, func);
-	if (pg == NULL)
-		return;
-	if (size_fits(pg, p, n, alignment, exact))
+	if (fault == PTR_OK && ((uintptr_t)p & (alignment - 1)) != 0)
+		fault = PTR_WRONG_ALIGNMENT;
+	else if (fault == PTR_OK && !fits)
+		fault = PTR_WRONG_SIZE;
+	if (fault == PTR_OK)
 		ifree(p, func);
 	else
-		heap_report(func, PTR_WRONG_SIZE, p, n);
+		heap_report(func, fault, p, n);
 }
 
 /* --- resizing ----------------------------------------------------------------------------- */

@@ -133,7 +133,6 @@ move_to(struct pginfo *pg, void *p, size_t n)
 	}
 	to->large.moved = true;
 	to->large.nbytes = n;
-	store_release(&pg->owner, MALLOC_RUN_MOVING);
 	/* What the kernel left behind is as new, unless it had been moved there itself. */
 	if (pg->large.moved)
 		(void)vm_renew(p, npages << malloc_pageshift);
@@ -141,14 +140,13 @@ move_to(struct pginfo *pg, void *p, size_t n)
 	return page;
 }
 
-void *
-large_resize(struct pginfo *pg, void *p, size_t n)
+/* The allocation is claimed. NULL: nothing was changed. */
+static void *
+resize_claimed(struct pginfo *pg, void *p, size_t n)
 {
 	size_t npages = pages_for(n), have = pg->large.npages;
 	bool zero;
 
-	if (n > PTRDIFF_MAX || pg->large.start != 0 || pg->large.concealed)
-		return NULL;
 	if (npages < have && page_guards)
 		return NULL;
 	if (npages < have)
@@ -157,4 +155,22 @@ large_resize(struct pginfo *pg, void *p, size_t n)
 		return have >= MOVE_NPAGES_MIN ? move_to(pg, p, n) : NULL;
 	pg->large.nbytes = n;
 	return p;
+}
+
+void *
+large_resize(struct pginfo *pg, void *p, size_t n)
+{
+	uintptr_t kind = MALLOC_FIRST;
+	void *to;
+
+	if (n > PTRDIFF_MAX || pg->large.start != 0 || pg->large.concealed)
+		return NULL;
+	/* Another thread may free it in this moment, and which of the two is wrong has to be plain. */
+	if (!__atomic_compare_exchange_n(&pg->owner, &kind, MALLOC_RUN_MOVING, false,
+	    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		return NULL;
+	to = resize_claimed(pg, p, n);
+	if (to == p || to == NULL)
+		store_release(&pg->owner, MALLOC_FIRST);
+	return to;
 }

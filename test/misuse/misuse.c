@@ -57,8 +57,8 @@ static const struct row {
 	const char *name;
 	const char *options; /* NULL: none */
 	enum fate fate;
-	const char *func;
-	const char *text;    /* or several, with | between */
+	const char *func;    /* or several, with | between */
+	const char *text;    /* likewise */
 	const size_t *sizes;
 	int (*act)(size_t n);
 } rows[] = {
@@ -98,14 +98,14 @@ is_free_run(const char *place, uintptr_t p)
 	    place[len] == '\n' && from <= p && p < to && to - from == n * PAGE;
 }
 
-/* Whether got is the message about p with this text and place; each up to the line's end. */
+/* Whether got is the message of func about p with this text and place; up to the line's end. */
 static bool
-is_message(const char *got, const struct ended *e, const struct row *row, const char *text,
+is_message(const char *got, const struct ended *e, bool warns, const char *func, const char *text,
     uintptr_t p, const char *place)
 {
 	char want[600];
-	int len = snprintf(want, sizeof(want), "misuse(%d) in %s(): %s: %s", (int)e->pid, row->func,
-	    row->fate == WARNS ? "warning" : "error", text);
+	int len = snprintf(want, sizeof(want), "misuse(%d) in %s(): %s: %s", (int)e->pid, func,
+	    warns ? "warning" : "error", text);
 
 	if (strcmp(place, "ANY") != 0)
 		len += snprintf(want + len, sizeof(want) - (size_t)len, " 0x%lx", (unsigned long)p);
@@ -127,7 +127,7 @@ is_message(const char *got, const struct ended *e, const struct row *row, const 
 static bool
 said(const struct ended *e, const struct row *row)
 {
-	char place[300] = "", texts[300], *at = texts, *text;
+	char place[300] = "", funcs[100], texts[300], *next_func = funcs, *next_text, *func, *text;
 	const char *got = strchr(e->text, '\n');
 	unsigned long p;
 	int len = 0;
@@ -137,10 +137,14 @@ said(const struct ended *e, const struct row *row)
 	if (got == NULL || sscanf(e->text, "EXPECT 0x%lx%n", &p, &len) != 1)
 		return false;
 	snprintf(place, sizeof(place), "%.*s", (int)(got - e->text - len - 1), e->text + len + 1);
-	snprintf(texts, sizeof(texts), "%s", row->text);
-	while ((text = strsep(&at, "|")) != NULL)
-		if (is_message(got + 1, e, row, text, p, place))
-			return true;
+	snprintf(funcs, sizeof(funcs), "%s", row->func);
+	while ((func = strsep(&next_func, "|")) != NULL) {
+		snprintf(texts, sizeof(texts), "%s", row->text);
+		next_text = texts;
+		while ((text = strsep(&next_text, "|")) != NULL)
+			if (is_message(got + 1, e, row->fate == WARNS, func, text, p, place))
+				return true;
+	}
 	return false;
 }
 
@@ -184,6 +188,16 @@ show_size(size_t n)
 }
 
 static void
+show_text(const char *text)
+{
+	for (const char *s = text == NULL ? "" : text; *s != '\0'; s++)
+		if (*s == '|')
+			printf(" / ");
+		else if (*s != '\n')
+			putchar(*s);
+}
+
+static void
 show_table(void)
 {
 	static const char *const fates[] = {[ABORTS] = "abort", [TRAPS] = "SIGSEGV",
@@ -206,13 +220,10 @@ show_table(void)
 			printf(" – ");
 			show_size(*last);
 		}
-		printf(" | %s | %s | %s | ", r->options == NULL ? "" : r->options, fates[r->fate],
-		    r->func == NULL ? "" : r->func);
-		for (const char *s = r->text == NULL ? "" : r->text; *s != '\0'; s++)
-			if (*s == '|')
-				printf(" / ");
-			else
-				putchar(*s);
+		printf(" | %s | %s | ", r->options == NULL ? "" : r->options, fates[r->fate]);
+		show_text(r->func);
+		printf(" | ");
+		show_text(r->text);
 		printf(" |\n");
 	}
 }

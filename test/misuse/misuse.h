@@ -21,6 +21,7 @@ void _ZdlPv(void *p);
 void _ZdaPv(void *p);
 void _ZdlPvm(void *p, size_t n);
 void _ZdaPvm(void *p, size_t n);
+void _ZdlPvSt11align_val_t(void *p, size_t alignment);
 void _ZdlPvmSt11align_val_t(void *p, size_t n, size_t alignment);
 void *_Znwm(size_t n);
 void *_ZnwmSt11align_val_t(size_t n, size_t alignment);

@@ -144,6 +144,48 @@ free_race(size_t n)
 	return 0;
 }
 
+/* One of the two is the thread that owns the page. */
+static int
+free_race_owner(size_t n)
+{
+	char *p = with_neighbour(n);
+	pthread_t t;
+
+	pthread_barrier_init(&gate, NULL, 2);
+	pthread_create(&t, NULL, free_at_once, p);
+	expect(p, "ANY");
+	free_at_once(p);
+	pthread_join(t, NULL);
+	return 0;
+}
+
+static void *
+realloc_at_once(void *p)
+{
+	size_t n = malloc_usable_size(p);
+
+	pthread_barrier_wait(&gate);
+	return realloc(p, n * 2 + 1);
+}
+
+/* If realloc is first and does not move it, the free is right, and wrong is what follows. */
+static int
+realloc_race(size_t n)
+{
+	char *p = with_neighbour(n);
+	pthread_t t;
+	void *q;
+
+	pthread_barrier_init(&gate, NULL, 2);
+	pthread_create(&t, NULL, free_at_once, p);
+	expect(p, "ANY");
+	q = realloc_at_once(p);
+	pthread_join(t, NULL);
+	if (q == p)
+		free(q);
+	return 0;
+}
+
 static int
 free_inside(size_t n, size_t by)
 {
@@ -339,15 +381,24 @@ zero_too_much(size_t n)
 
 /* Some allocation is not a multiple of 128 KiB. */
 static int
-wrong_alignment(size_t n)
+wrong_alignment(size_t n, void (*act)(void *p, size_t n))
 {
 	char *p = malloc(n);
 
 	for (int i = 0; i < 1000 && (uintptr_t)p % (2 * PAGE) == 0; i++)
 		p = malloc(i % 2 == 0 ? PAGE : n);
 	expect_at(p, p, "");
-	_ZdlPvmSt11align_val_t(p, n, 2 * PAGE);
+	act(p, n);
 	return 0;
 }
+
+static void by_delete_page(void *p, size_t n) { (void)n; _ZdlPvSt11align_val_t(p, 2 * PAGE); }
+static void by_delete_page_sized(void *p, size_t n) { _ZdlPvmSt11align_val_t(p, n, 2 * PAGE); }
+static void by_free_page(void *p, size_t n) { free_aligned_sized(p, 2 * PAGE, n); }
+static void by_free_aligned_3(void *p, size_t n) { free_aligned_sized(p, 3, n); }
+static int delete_page(size_t n) { return wrong_alignment(n, by_delete_page); }
+static int delete_page_sized(size_t n) { return wrong_alignment(n, by_delete_page_sized); }
+static int free_page(size_t n) { return wrong_alignment(n, by_free_page); }
+static int free_aligned_3(size_t n) { return wrong_alignment(n, by_free_aligned_3); }
 
 #endif
