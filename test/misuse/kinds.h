@@ -188,7 +188,7 @@ on_stack(size_t n)
 
 static void *global(size_t n) { (void)n; return variable; }
 static void *in_tls(size_t n) { (void)n; return thread_local + 16; }
-static void *literal(size_t n) { (void)n; return opaque((void *)(uintptr_t)"literal"); }
+static void *literal(size_t n) { (void)n; return opaque((void *)(uintptr_t) "literal"); }
 static void *code(size_t n) { return n == 0 ? NULL : (void *)(uintptr_t)code; }
 static void *of_library(size_t n) { (void)n; return (void *)(uintptr_t)stdout; }
 static void *environment(size_t n) { (void)n; return environ[0]; }
@@ -301,7 +301,7 @@ static const struct kind {
 	{"freed with all of its page", FREE_TEXT "|" WRONG_PAGE "|" MODIFIED, chunk_sizes,
 	    freed_with_page, true, false},
 	{"freed with its page, which is used for another size", FREE_TEXT "|" WRONG_PAGE "|" MODIFIED,
-	    chunk_sizes, freed_page_used, true, false},
+	    chunk_sizes, freed_page_used, true, true},
 	{"freed by another thread", FREE_TEXT, most, freed_elsewhere, true, false},
 	{"freed, of a thread that ended", FREE_TEXT, most, freed_of_ended, true, false},
 	{"freed, aligned", FREE_TEXT, most, freed_aligned, true, false},
