@@ -59,6 +59,14 @@ struct phkmalloc_descriptor {
 	uint64_t watch;       /* address of a struct phkmalloc_watch */
 	uint64_t profile;     /* address of a struct phkmalloc_profile */
 	uint64_t stacks;      /* address of a struct phkmalloc_stacks */
+	uint64_t samples;     /* address of a struct phkmalloc_samples */
+};
+
+/* Allocations that stand before guard pages (option W): in no arena, and in no other figure. */
+struct phkmalloc_samples {
+	uint64_t nmalloc;
+	uint64_t nfree;
+	uint64_t live_nbytes; /* asked for, and in use */
 };
 
 /*

@@ -75,6 +75,13 @@ double percent(uint64_t part, uint64_t whole);
 /* A string with quotes, for JSON and for labels of metrics. */
 void put_quoted(FILE *f, const char *s);
 
+/* Bytes of chunks in use. */
+static inline uint64_t
+chunk_bytes(const struct snapshot *s)
+{
+	return s->live_nbytes - s->large_nbytes - s->samples.live_nbytes;
+}
+
 /* True of a size class that has pages or ever had. */
 static inline bool
 class_is_used(const struct class_figures *c)

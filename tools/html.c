@@ -225,13 +225,18 @@ put_name(FILE *f, const char *key, const char *value)
 static void
 put_sums(FILE *f, const struct snapshot *s)
 {
+	const uint64_t kinds[][2] = { [RUN_CHUNKS] = { 0, 0 },
+		[RUN_LARGE] = { s->large_npages, s->large_count },
+		[RUN_FREE] = { s->free_npages, s->free_runs }, [RUN_GUARD] = { s->guard_npages, 0 },
+		[RUN_HELD] = { s->held_npages, 0 }, [RUN_UNSETTLED] = { s->unsettled_npages, 0 } };
+
 	fprintf(f, "\"sums\":[");
 	for (uint32_t c = 0; c < s->class_count; c++)
 		fprintf(f, "[%" PRIu64 ",%" PRIu64 ",%" PRIu64 "],", s->classes[c].npages,
 		    s->classes[c].live, s->classes[c].hollow);
-	fprintf(f, "[0,0,0],[%" PRIu64 ",%" PRIu64 ",0],[%" PRIu64 ",%" PRIu64 ",0],[%" PRIu64
-	    ",0,0],[%" PRIu64 ",0,0]],\n", s->large_npages, s->large_count, s->free_npages,
-	    s->free_runs, s->guard_npages, s->unsettled_npages);
+	for (int kind = 0; kind <= RUN_UNSETTLED; kind++)
+		fprintf(f, "[%" PRIu64 ",%" PRIu64 ",0]%s", kinds[kind][0], kinds[kind][1],
+		    kind < RUN_UNSETTLED ? "," : "],\n");
 }
 
 static void
@@ -279,8 +284,8 @@ put_data(FILE *f, const struct target *t, const struct snapshot *s)
 	put_name(f, "version", s->library);
 	put_name(f, "options", s->options);
 	fprintf(f, "\"pid\":%d,\"time\":%.0f,\"page\":%u,\"osPage\":%u,\"rss\":%" PRIu64
-	    ",\"largeBytes\":%" PRIu64 ",\n", t->pid, s->time, s->page_nbytes, s->os_page_nbytes,
-	    k.rss, s->large_nbytes);
+	    ",\"liveBytes\":%" PRIu64 ",\n", t->pid, s->time, s->page_nbytes, s->os_page_nbytes,
+	    k.rss, s->live_nbytes);
 	put_sums(f, s);
 	put_colors(f, s);
 	put_starts(f, &c);

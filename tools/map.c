@@ -57,6 +57,8 @@ color_kind(enum run_kind kind, bool dark)
 		return dark ? 0x262b31 : 0xeceae3;
 	case RUN_GUARD:
 		return dark ? 0xe5484d : 0xb91c1c;
+	case RUN_HELD:
+		return dark ? 0x6d6a55 : 0xcfc9a8;
 	case RUN_CHUNKS:
 	case RUN_UNSETTLED:
 		break;

@@ -71,12 +71,15 @@ stat_json(FILE *f, const struct look *l)
 	JSON("heap", { "page_bytes", s->page_nbytes }, { "arenas", s->arenas },
 	    { "pages", s->npages }, { "live_bytes", s->live_nbytes },
 	    { "unsettled_pages", s->unsettled_npages }, { "guard_pages", s->guard_npages },
-	    { "purged_pages", s->npurged }, { "contradictions", s->damage });
-	JSON("chunks", { "live", s->chunk_live }, { "live_bytes", s->live_nbytes - s->large_nbytes },
+	    { "held_pages", s->held_npages }, { "purged_pages", s->npurged },
+	    { "contradictions", s->damage });
+	JSON("chunks", { "live", s->chunk_live }, { "live_bytes", chunk_bytes(s) },
 	    { "pages", s->chunk_npages }, { "empty_os_pages", s->hollow });
 	JSON("large", { "live", s->large_count }, { "live_bytes", s->large_nbytes },
 	    { "pages", s->large_npages }, { "allocations", s->large_nmalloc },
 	    { "frees", s->large_nfree });
+	JSON("samples", { "live_bytes", s->samples.live_nbytes },
+	    { "allocations", s->samples.nmalloc }, { "frees", s->samples.nfree });
 	JSON("free", { "runs", s->free_runs }, { "pages", s->free_npages },
 	    { "longest_pages", s->free_longest }, { "dirty_pages", s->free_ndirty });
 	JSON("owners", { "live", s->owners_live }, { "parked", s->owners_parked },
@@ -221,7 +224,11 @@ VALUE(free_runs, l->s.free_runs)
 VALUE(free, l->s.free_npages * l->s.page_nbytes)
 VALUE(free_longest, l->s.free_longest * l->s.page_nbytes)
 VALUE(free_dirty, l->s.free_ndirty * l->s.page_nbytes)
+VALUE(held, l->s.held_npages * l->s.page_nbytes)
 VALUE(unsettled, l->s.unsettled_npages * l->s.page_nbytes)
+VALUE(sampled_live, l->s.samples.live_nbytes)
+VALUE(sampled, l->s.samples.nmalloc)
+VALUE(sampled_frees, l->s.samples.nfree)
 VALUE(purged, l->s.npurged)
 VALUE(contradictions, l->s.damage)
 VALUE(resident, l->k.rss)
@@ -234,7 +241,11 @@ static const struct family families[] = {
 	{ "free_bytes", "Bytes of free pages.", value_free },
 	{ "free_longest_bytes", "The longest run of free pages.", value_free_longest },
 	{ "free_dirty_bytes", "Free pages not yet given back to the kernel.", value_free_dirty },
+	{ "held_bytes", "Pages that were freed and are held back.", value_held },
 	{ "unsettled_bytes", "Pages that changed while they were read.", value_unsettled },
+	{ "sampled_live_bytes", "Bytes in use by allocations before guard pages.", value_sampled_live },
+	{ "sampled_allocations_total", "Allocations before guard pages so far.", value_sampled },
+	{ "sampled_frees_total", "Frees of those so far.", value_sampled_frees },
 	{ "purged_pages_total", "Pages given back to the kernel.", value_purged },
 	{ "contradictions", "Places where the bookkeeping contradicts itself.", value_contradictions },
 	{ "resident_bytes", "Resident set of the process.", value_resident },

@@ -314,7 +314,7 @@ draw_head(struct picture *p)
 	snprintf(words, sizeof(words), "%s in use of %s: chunks %s (%.0f %% occupied), large %s, "
 	    "free %s in %s runs. A cell is %s.", show_bytes(s->live_nbytes),
 	    show_bytes(s->npages * s->page_nbytes), show_bytes(s->chunk_npages * s->page_nbytes),
-	    percent(s->live_nbytes - s->large_nbytes, s->chunk_npages * s->page_nbytes),
+	    percent(chunk_bytes(s), s->chunk_npages * s->page_nbytes),
 	    show_bytes(s->large_npages * s->page_nbytes),
 	    show_bytes(s->free_npages * s->page_nbytes), show_count(s->free_runs),
 	    show_bytes(p->group * s->page_nbytes));
@@ -340,8 +340,9 @@ draw_legend(struct picture *p, double top)
 {
 	const struct snapshot *s = p->s;
 	const uint64_t npages[] = { 0, s->large_npages, s->free_npages, s->guard_npages,
-		s->unsettled_npages };
-	static const char *const names[] = { "", "large", "free", "guard", "unsettled" };
+		s->held_npages, s->unsettled_npages };
+	static const char *const names[] = { "", "large", "free", "guard", "held back",
+		"unsettled" };
 	unsigned n = 0;
 	char name[16];
 

@@ -46,6 +46,8 @@ finish_run(struct reader *r)
 			s->free_longest = run->npages;
 	} else if (run->kind == RUN_GUARD) {
 		s->guard_npages += run->npages;
+	} else if (run->kind == RUN_HELD) {
+		s->held_npages += run->npages;
 	} else if (run->kind == RUN_UNSETTLED) {
 		s->unsettled_npages += run->npages;
 	}
@@ -93,6 +95,7 @@ fill_run(const struct reader *r, struct run *run, const unsigned char *e, uint64
 		n = get(e, d->large_npages, 4);
 		run->nbytes = get(e, d->large_nbytes, 8);
 	} else if (kind == ENTRY_MOVING) {
+		run->kind = RUN_HELD;
 		n = get(e, d->large_npages, 4);
 	}
 	if (n == 0 || n > left) {
@@ -287,9 +290,9 @@ sum_up(struct snapshot *s, const struct owners *before, const struct owners *aft
 	s->owners_live = after->count[0];
 	s->owners_parked = after->count[1];
 	s->owners_other = after->count[2];
-	s->live_nbytes = s->large_nbytes;
-	s->nmalloc = s->large_nmalloc;
-	s->nfree = s->large_nfree;
+	s->live_nbytes = s->large_nbytes + s->samples.live_nbytes;
+	s->nmalloc = s->large_nmalloc + s->samples.nmalloc;
+	s->nfree = s->large_nfree + s->samples.nfree;
 	for (uint32_t c = 0; c < s->class_count; c++) {
 		struct class_figures *f = &s->classes[c];
 
@@ -320,6 +323,8 @@ read_heap(struct reader *r)
 	r->s->large_nfree = read_u64(r, r->d->large_nfree);
 	r->s->large_nmalloc = read_u64(r, r->d->large_nmalloc);
 	r->s->npurged = read_u64(r, r->d->npurged);
+	if (!target_read(r->t, r->d->samples, &r->s->samples, sizeof(r->s->samples)))
+		memset(&r->s->samples, 0, sizeof(r->s->samples));
 	sum_up(r->s, &before, &after);
 	free(r->before);
 	free(r->after);

@@ -25,6 +25,7 @@ enum run_kind {
 	RUN_LARGE,
 	RUN_FREE,
 	RUN_GUARD,     /* inaccessible on purpose */
+	RUN_HELD,      /* freed and held back (option F), or just on its way to be free */
 	RUN_UNSETTLED, /* changed each time it was looked at, or was changing hands */
 };
 
@@ -64,8 +65,9 @@ struct snapshot {
 	uint64_t large_count, large_npages, large_nbytes;
 	uint64_t large_nmalloc, large_nfree;
 	uint64_t free_runs, free_npages, free_ndirty, free_longest;
-	uint64_t guard_npages, unsettled_npages;
+	uint64_t guard_npages, held_npages, unsettled_npages;
 	uint64_t npurged;
+	struct phkmalloc_samples samples; /* of option W */
 	uint64_t owners_live, owners_parked, owners_other;
 	/* sums over classes and large allocations */
 	uint64_t live_nbytes, chunk_npages, chunk_live, hollow;

@@ -35,7 +35,7 @@ print_totals(FILE *f, const struct snapshot *s)
 	    show_count(s->npages));
 	fprintf(f, "  chunks     %11s  %.1f %% occupied; %s OS pages without a chunk in use\n",
 	    show_bytes(s->chunk_npages * page),
-	    percent(s->live_nbytes - s->large_nbytes, s->chunk_npages * page),
+	    percent(chunk_bytes(s), s->chunk_npages * page),
 	    show_count(s->hollow));
 	fprintf(f, "  large      %11s  %s asked for\n", show_bytes(s->large_npages * page),
 	    show_bytes(s->large_nbytes));
@@ -44,9 +44,16 @@ print_totals(FILE *f, const struct snapshot *s)
 	    show_bytes(s->free_longest * page), show_bytes(s->free_ndirty * page));
 	if (s->guard_npages != 0)
 		fprintf(f, "  guards     %11s\n", show_bytes(s->guard_npages * page));
+	if (s->held_npages != 0)
+		fprintf(f, "  held back  %11s  freed, and not to be used again yet\n",
+		    show_bytes(s->held_npages * page));
 	if (s->unsettled_npages != 0)
 		fprintf(f, "  unsettled  %11s  changed while they were read\n",
 		    show_bytes(s->unsettled_npages * page));
+	if (s->samples.nmalloc != 0)
+		fprintf(f, "sampled      %11s  in %s allocations before guard pages, %s so far\n",
+		    show_bytes(s->samples.live_nbytes),
+		    show_count(s->samples.nmalloc - s->samples.nfree), show_count(s->samples.nmalloc));
 	fprintf(f, "operations   %11s  allocations, %s frees\n", show_count(s->nmalloc),
 	    show_count(s->nfree));
 	fprintf(f, "owners       %11s  live, %s parked, %s other\n", show_count(s->owners_live),
@@ -98,7 +105,7 @@ stat_list(FILE *f, const struct look *looks, size_t n)
 		char pid[16], occupied[16];
 
 		snprintf(pid, sizeof(pid), "%d", l->t.pid);
-		snprintf(occupied, sizeof(occupied), "%.1f %%", percent(s->live_nbytes - s->large_nbytes,
+		snprintf(occupied, sizeof(occupied), "%.1f %%", percent(chunk_bytes(s),
 		    s->chunk_npages * s->page_nbytes));
 		fprintf(f, ROW, pid, l->t.program, show_bytes(s->live_nbytes),
 		    show_bytes(s->npages * s->page_nbytes), show_bytes(l->k.rss), occupied,

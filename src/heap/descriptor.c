@@ -5,6 +5,7 @@
 #include "chunk/owner.h"
 #include "conf/conf.h"
 #include "diag/stack.h"
+#include "heap/sample.h"
 #include "large/large.h"
 #include "page/page_alloc.h"
 #include "phkmalloc.h"
@@ -76,7 +77,9 @@ const struct phkmalloc_descriptor phk_descriptor = {
 	.watch = ADDRESS(owner_watch),
 	.profile = ADDRESS(profile),
 	.stacks = ADDRESS(stack_table),
+	.samples = ADDRESS(sample_counts),
 };
 
 _Static_assert(sizeof(struct phkmalloc_watch) == sizeof(owner_watch), "tools write all of it");
 _Static_assert(sizeof(struct phkmalloc_stacks) == sizeof(stack_table), "tools read it as theirs");
+_Static_assert(sizeof(struct phkmalloc_samples) == sizeof(sample_counts), "the same, too");

@@ -72,9 +72,9 @@ inspect(struct heap_figures *f)
 	f->dirty_nbytes = page_layer.ndirty << malloc_pageshift;
 	lock_drop(LOCK_PAGE);
 	lock_drop(LOCK_PARKED);
-	f->nmalloc = load_relaxed(&large_nmalloc);
-	f->nfree = load_relaxed(&large_nfree);
-	f->live_nbytes = f->large_nbytes + sample_live();
+	f->nmalloc = load_relaxed(&large_nmalloc) + load_relaxed(&sample_counts.nmalloc);
+	f->nfree = load_relaxed(&large_nfree) + load_relaxed(&sample_counts.nfree);
+	f->live_nbytes = f->large_nbytes + load_relaxed(&sample_counts.live_nbytes);
 	for (unsigned c = 0; c < CLASS_COUNT; c++) {
 		f->nmalloc += f->class_nfreed[c] + f->class_live[c];
 		f->nfree += f->class_nfreed[c];

@@ -33,6 +33,8 @@ static struct sample {
 	int thread;
 } samples[SLOT_COUNT];
 
+struct sample_counts sample_counts;
+
 static char *pool; /* NULL when sampling is off */
 /* Slots not in use, those never used and the longest freed first. */
 static uint16_t unused[SLOT_COUNT];
@@ -148,19 +150,6 @@ slot_give(const struct sample *s)
 	unused[(unused_first + unused_count++) % SLOT_COUNT] = (uint16_t)(s - samples);
 }
 
-size_t
-sample_live(void)
-{
-	size_t sum = 0;
-
-	lock_take(LOCK_SAMPLE);
-	for (size_t i = 0; i < SLOT_COUNT; i++)
-		if (samples[i].state == SLOT_USED)
-			sum += samples[i].nbytes;
-	lock_drop(LOCK_SAMPLE);
-	return sum;
-}
-
 void *
 sample_alloc(size_t n, size_t alignment)
 {
@@ -191,6 +180,8 @@ sample_alloc(size_t n, size_t alignment)
 	s->allocated = stack;
 	s->freed = 0;
 	s->thread = owner_self != &owner_none ? owner_self->thread : env_thread();
+	store_relaxed(&sample_counts.live_nbytes, sample_counts.live_nbytes + n);
+	store_relaxed(&sample_counts.nmalloc, sample_counts.nmalloc + 1);
 	lock_drop(LOCK_SAMPLE);
 	fill_canary(page + s->start, n, vm_pagesize - s->start, opt.secret);
 	return page + s->start;
@@ -231,6 +222,8 @@ sample_free(void *p, const char *func)
 		at = fill_check_canary(p, s->nbytes, vm_pagesize - s->start, opt.secret);
 		s->state = SLOT_FREED;
 		s->freed = stack;
+		store_relaxed(&sample_counts.live_nbytes, sample_counts.live_nbytes - s->nbytes);
+		store_relaxed(&sample_counts.nfree, sample_counts.nfree + 1);
 		/* If the kernel refuses, the slot is readable until it is used again. */
 		(void)vm_guard(page, vm_pagesize);
 		slot_give(s);

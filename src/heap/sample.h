@@ -21,8 +21,13 @@ bool sample_owns(const void *p);
 /* Bytes asked for at p, the start of a sampled allocation in use; else a fault. */
 enum ptr_fault sample_size(const void *p, size_t *nbytes);
 enum ptr_fault sample_free(void *p, const char *func);
-/* Bytes in use by sampled allocations. */
-size_t sample_live(void);
+/* What tools read too (phkmalloc_inspect.h): changes with LOCK_SAMPLE held, each word at once. */
+struct sample_counts {
+	uint64_t nmalloc;
+	uint64_t nfree;
+	uint64_t live_nbytes; /* asked for, and in use */
+};
+extern struct sample_counts sample_counts HIDDEN;
 void sample_place(const void *p, struct place *place);
 
 #endif

@@ -77,9 +77,15 @@ def seen(pid_args):
     page = d["heap"]["page_bytes"]
     large = d["large"]["pages"] * page
     total = [d["operations"]["allocations"], d["operations"]["frees"],
-             d["chunks"]["live_bytes"] + large, d["large"]["live"], large,
+             d["chunks"]["live_bytes"] + large + d["samples"]["live_bytes"],
+             d["large"]["live"], large,
              d["free"]["runs"], d["free"]["pages"] * page, d["free"]["dirty_pages"] * page]
     return d, total, {c["size"]: (c["pages"], c["live"], c["frees"]) for c in d["classes"]}
+
+
+def sum_of_kinds(d):
+    return d["chunks"]["pages"] + d["large"]["pages"] + d["free"]["pages"] + sum(
+        d["heap"][x + "_pages"] for x in ("unsettled", "guard", "held"))
 
 
 def test_quiet():
@@ -98,6 +104,22 @@ def test_quiet():
         report([x["chunks_per_page"] for x in d["classes"] if x["size"] == size] == [c],
                f"a page has {c} chunks of {size} bytes")
     report(d["heap"]["unsettled_pages"] == 0, "nothing is unsettled in a quiet heap", d["heap"])
+
+
+def test_options():
+    """Options change what pages are; figures stay those of malloc_stats()."""
+    wrong = []
+    for letters in ("C", "E", "F", "G", "JJ", "P", "S", "T", "W100", "Z", "CFGW50"):
+        os.environ["MALLOC_OPTIONS"] = letters
+        p, text = start("quiet", 10)
+        d, total, classes = seen(["stat", "--json", p.pid])
+        if (total, classes) != said(text) or d["heap"]["unsettled_pages"] != 0:
+            wrong.append(f"{letters}: {total} instead of {said(text)[0]}, {d['heap']}")
+        if "F" in letters and d["heap"]["held_pages"] == 0:
+            wrong.append(f"{letters}: no page is held back")
+        stop(p)
+    del os.environ["MALLOC_OPTIONS"]
+    report(not wrong, "under options figures are those of malloc_stats(), too", "\n".join(wrong))
 
 
 def test_formats(folder):
@@ -234,9 +256,7 @@ def test_churn(folder):
         heap = d["heap"]["pages"]
         # Pages of all kinds make up the heap, nothing is more than full, counts go up, and all
         # that is in use was allocated.
-        kinds = d["chunks"]["pages"] + d["large"]["pages"] + d["free"]["pages"] + \
-            d["heap"]["unsettled_pages"] + d["heap"]["guard_pages"]
-        if kinds != heap or total[0] < last or total[0] - total[1] != (
+        if sum_of_kinds(d) != heap or total[0] < last or total[0] - total[1] != (
                 d["chunks"]["live"] + d["large"]["allocations"] - d["large"]["frees"]) or any(
                 c["live"] > c["pages"] * c["chunks_per_page"] for c in d["classes"]):
             wrong.append(json.dumps(d))
@@ -281,8 +301,7 @@ def test_corrupt(folder):
             continue
         damaged += "contradicts itself" in d.stderr
         d = json.loads(d.stdout)
-        if d["chunks"]["pages"] + d["large"]["pages"] + d["free"]["pages"] + \
-                d["heap"]["unsettled_pages"] + d["heap"]["guard_pages"] != d["heap"]["pages"]:
+        if sum_of_kinds(d) != d["heap"]["pages"]:
             wrong.append(f"seed {seed}: {d}")
     report(not wrong, "processes that overwrote their bookkeeping", "\n".join(wrong))
     report(damaged == 12, "it says that the bookkeeping contradicts itself", damaged)
@@ -344,6 +363,7 @@ def test_core(folder):
 
 with tempfile.TemporaryDirectory() as FOLDER:
     test_quiet()
+    test_options()
     test_formats(FOLDER)
     test_several(FOLDER)
     test_errors(FOLDER)

@@ -166,7 +166,7 @@ agrees(const struct snapshot *s)
 	uint64_t next = 0, sum = 0;
 
 	if (s->chunk_npages + s->large_npages + s->free_npages + s->guard_npages +
-	    s->unsettled_npages != s->npages)
+	    s->held_npages + s->unsettled_npages != s->npages)
 		return false;
 	for (uint32_t c = 0; c < s->class_count; c++)
 		if (s->classes[c].live > s->classes[c].npages * s->classes[c].nchunks ||
