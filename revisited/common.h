@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,7 +37,7 @@ say(int fd, const char *format, ...)
 		_exit(3);
 }
 
-_Noreturn static void
+static void
 die(const char *what)
 {
 	say(2, "revisited: %s\n", what);
@@ -62,7 +61,7 @@ rng_between(uint64_t *state, size_t low, size_t high)
 }
 
 /* Memory of the program's own, which must neither be paged nor counted. */
-static void *
+static inline void *
 locked_new(size_t nbytes)
 {
 	void *p = mmap(NULL, nbytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -146,14 +145,18 @@ static inline void
 mapped_line(char *line, void *arg)
 {
 	size_t *sum = arg;
-	unsigned long from, to;
+	unsigned long from, to, inode;
 	char access[5];
 
-	if (sscanf(line, "%lx-%lx %4s", &from, &to, access) == 3 && access[1] == 'w')
+	if (sscanf(line, "%lx-%lx %4s %*s %*s %lu", &from, &to, access, &inode) == 4 &&
+	    access[1] == 'w' && inode == 0 && strstr(line, "[stack]") == NULL)
 		*sum += to - from;
 }
 
-/* Bytes of address space that may be written to; what is only reserved does not count. */
+/*
+ * Bytes of address space that may be written to, files and the stack apart; what is only reserved
+ * does not count, what an allocator had before main does.
+ */
 static inline size_t
 writable_nbytes(void)
 {
@@ -164,7 +167,7 @@ writable_nbytes(void)
 }
 
 /* Which library malloc is from, so that nobody measures another one than is said. */
-static void
+static inline void
 tell_library(void)
 {
 	Dl_info info;
@@ -174,8 +177,6 @@ tell_library(void)
 	memcpy(&address, (void *)&fn, sizeof(address));
 	if (dladdr(address, &info) != 0 && info.dli_fname != NULL)
 		say(1, "library=%s\n", info.dli_fname);
-	/* Where the kernel makes huge pages of heaps, all figures would be its own. */
-	prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 }
 
 static inline size_t

@@ -17,25 +17,24 @@ MIXES = (  # label, smallest, largest, kind
     ("16-4096", 16, 4096, "uniform"), ("4096-16384", 4096, 16384, "uniform"),
     ("16-1024 log", 16, 1024, "log"), ("16-65536 log", 16, 65536, "log"),
 )
-RATTLE = (  # label, smallest, largest, count, order, every, threads
-    ("16-64 B, in order", 16, 64, 500000, "in-order", 1, 1),
-    ("16-64 B, random", 16, 64, 500000, "random", 1, 1),
-    ("200-1000 B, in order", 200, 1000, 40000, "in-order", 1, 1),
-    ("200-1000 B, random", 200, 1000, 40000, "random", 1, 1),
-    ("4-16 KB, in order", 4096, 16384, 3000, "in-order", 1, 1),
-    ("4-16 KB, random", 4096, 16384, 3000, "random", 1, 1),
-    ("2.1-3 KB, every 2nd, in order", 2100, 3000, 12000, "in-order", 2, 1),
-    ("2.1-3 KB, every 2nd, random", 2100, 3000, 12000, "random", 2, 1),
-    ("16-64 B, in order, 4 threads", 16, 64, 500000, "in-order", 1, 4),
-    ("16-64 B, random, 4 threads", 16, 64, 500000, "random", 1, 4),
-    ("200-1000 B, in order, 4 threads", 200, 1000, 40000, "in-order", 1, 4),
-    ("200-1000 B, random, 4 threads", 200, 1000, 40000, "random", 1, 4),
-    ("4-16 KB, in order, 4 threads", 4096, 16384, 3000, "in-order", 1, 4),
-    ("4-16 KB, random, 4 threads", 4096, 16384, 3000, "random", 1, 4),
-)
+SMALL, MIDDLE, BIG = (16, 64, 500000), (200, 1000, 40000), (4096, 16384, 3000)
+RATTLE = tuple(     # label, smallest, largest, count, order, every, threads, whose
+    ("%s, %s%s" % (sizes, how, "" if order == "in-order" else ", random"),
+     *numbers, order, every, threads, whose)
+    for how, every, threads, whose, kinds in (
+        ("all", 1, 1, "own", (("16-64 B", SMALL), ("200-1000 B", MIDDLE), ("4-16 KB", BIG))),
+        ("every 2nd", 2, 1, "own", (("16-64 B", SMALL), ("200-1000 B", MIDDLE),
+                                    ("2.1-3 KB", (2100, 3000, 12000)), ("4-16 KB", BIG))),
+        ("4 threads, own", 1, 4, "own", (("16-64 B", SMALL), ("200-1000 B", MIDDLE),
+                                         ("4-16 KB", BIG))),
+        ("4 threads, others'", 1, 4, "other", (("16-64 B", SMALL), ("200-1000 B", MIDDLE),
+                                               ("4-16 KB", BIG))))
+    for sizes, numbers in kinds
+    for order in ("in-order", "random"))
 # Room for data; the program's own locked tables, 12 bytes an object, come on top.
 CORE = 12 * MIB
 INTERVALS = 64
+REST = 2000         # milliseconds, in which an allocator may give memory back
 
 
 class Bench:
@@ -44,6 +43,11 @@ class Bench:
         self.scale = scale
         self.say = say
 
+    def only(self, *names):
+        """The same with some of the allocators."""
+        here = {name: path for name, path in self.here.items() if name in names}
+        return Bench(self.build, here, self.rounds, self.limit, self.scale, self.say)
+
     def program(self, name):
         return "%s/revisited/%s" % (self.build, name)
 
@@ -51,60 +55,55 @@ class Bench:
         return max(64, int(wanted * self.scale))
 
     def rounds_of(self, program, arguments, setup=None, rounds=None, limit=None):
-        """Every allocator in turn, round by round; name to medians, or to {"failed": why}."""
+        """Every allocator in turn, round by round; name to medians."""
         runs = {name: [] for name in self.here}
         for r in range(rounds or self.rounds):
             for name in subjects.rotated(tuple(self.here), r):
-                if runs[name] and "failed" in runs[name][-1] and "over" in runs[name][-1]["failed"]:
+                if runs[name] and "over" in runs[name][-1].get("failed", ""):
                     continue    # it would take too long again
-                try:
-                    runs[name].append(subjects.run(self.program(program), arguments,
-                                                   self.here[name], limit or self.limit, setup))
-                except subjects.Failed as e:
-                    runs[name].append({"failed": str(e), "major": e.major})
+                runs[name].append(subjects.run(self.program(program), arguments,
+                                               self.here[name], limit or self.limit, setup))
         return {name: median(found) for name, found in runs.items()}
 
 
 def median(runs):
-    """Of each figure; when half of the runs or more failed, the failure."""
-    good = [r for r in runs if "failed" not in r]
+    """Of each figure that half of the runs have; `failed` if half of them failed."""
     bad = [r for r in runs if "failed" in r]
-    if not good or len(bad) * 2 > len(runs):
-        worst = bad[0]
-        return {"failed": worst["failed"], "major": max(b["major"] for b in bad),
-                "of": [len(bad), len(runs)]}
-    out = {key: statistics.median_high([r[key] for r in good]) for key in good[0]
-           if key not in ("sample", "library")}
-    if "free_major" in good[0]:
-        out["free_major_most"] = max(r["free_major"] for r in good)
-        out["ten_major_most"] = max(r["ten_major"] for r in good)
-    out["of"] = [len(bad), len(runs)]
-    return out
-
-
-def waste(bench):
-    total = int(32 * MIB * bench.scale)
-    out = {"sizes": [], "mixes": [], "total": total}
-    for size in SIZES:
-        if size * 8 > total:
+    out = {"runs": len(runs), "bad": len(bad)}
+    for key in dict.fromkeys(key for r in runs for key in r):
+        found = [r[key] for r in runs if key in r]
+        if key in ("sample", "library") or 2 * len(found) < len(runs):
             continue
-        bench.say("waste: %d bytes" % size)
-        out["sizes"].append([size, bench.rounds_of("waste", (size, size, "uniform", total))])
-    for label, low, high, kind in MIXES:
-        bench.say("waste: %s" % label)
-        out["mixes"].append([label, bench.rounds_of("waste", (low, high, kind, total))])
+        if key == "failed":
+            out[key] = found[0]
+        elif key == "major":
+            out[key] = max(found)
+        else:
+            out[key] = statistics.median_high(found)
+            out[key + "_most"] = max(found)
     return out
 
 
-def rattle(bench, swap_file):
-    """Under pressure where that can be had; or {"skipped": why}."""
+def waste(bench, sizes=SIZES, mixes=MIXES):
+    total = int(16 * MIB * bench.scale)
+    out = {"sizes": [], "mixes": [], "total": total}
+    for size in sizes:
+        bench.say("waste: %d bytes" % size)
+        out["sizes"].append([size, bench.rounds_of("waste", (size, size, "uniform", total, 0))])
+    for label, low, high, kind in mixes:
+        bench.say("waste: %s" % label)
+        out["mixes"].append([label, bench.rounds_of("waste", (low, high, kind, total,
+                                                          int(REST * bench.scale)))])
+    return out
+
+
+def rattle(bench, swap_file, rows=RATTLE):
+    """Under pressure where that can be had; or {"skipped": why}. The size is not scaled."""
     try:
         with pressure.Pressure(swap_file) as p:
-            out = {"how": p.described(), "core": int(CORE * bench.scale), "rows": []}
-            for label, *arguments in RATTLE:
-                arguments[2] = bench.count(arguments[2])
-                # Two more megabytes at least: what a process needs to exist does not scale.
-                p.group(max(int(CORE * bench.scale), 2 * MIB) + 12 * arguments[2])
+            out = {"how": p.described(), "core": CORE, "rows": []}
+            for label, *arguments in rows:
+                p.group(CORE + 12 * arguments[2])
                 bench.say("death rattle: " + label)
                 out["rows"].append([label, bench.rounds_of("rattle", arguments + [0], p.join)])
             return out
@@ -112,13 +111,10 @@ def rattle(bench, swap_file):
         return {"skipped": str(e)}
 
 
-def pages(bench):
-    """The same without pressure, by the kernel's referenced bits: one thread only."""
+def pages(bench, rows=RATTLE):
+    """The same without pressure, by the kernel's referenced bits."""
     out = {"rows": [], "intervals": INTERVALS}
-    for label, *arguments in RATTLE:
-        if arguments[5] > 1:
-            continue
-        arguments[2] = bench.count(arguments[2])
+    for label, *arguments in rows:
         bench.say("pages referenced: " + label)
         found = bench.rounds_of("rattle", arguments + [INTERVALS], rounds=1)
         if all("clear_refs" in f.get("failed", "") for f in found.values()):
@@ -136,10 +132,7 @@ def game(bench):
     running = {name: subjects.start(bench.program("game"), arguments, path)
                for name, path in bench.here.items()}
     for name, process in running.items():
-        try:
-            figures = subjects.finish(process, bench.here[name], max(bench.limit, 60) * 5)
-            out["curves"][name] = figures.pop("sample")
-            out["ends"][name] = figures
-        except subjects.Failed as e:
-            out["ends"][name] = {"failed": str(e)}
+        figures = subjects.finish(process, bench.here[name], max(bench.limit, 60) * 5)
+        out["curves"][name] = figures.pop("sample")
+        out["ends"][name] = figures
     return out

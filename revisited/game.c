@@ -5,7 +5,7 @@
  * night between: the number of players rises to PLAYERS, falls to a tenth, and rises again.
  *
  * Prints, for each of SAMPLES points in time, the tick, the players, the bytes asked for that are
- * live, anonymous memory, writable address space since the start; at the end the processor's
+ * live, anonymous memory since the start, writable address space; at the end the processor's
  * seconds and the faults. Between ticks it sleeps for PACE microseconds: allocators that give
  * memory back after a while of the clock must see the clock move.
  *
@@ -207,13 +207,15 @@ main(int argc, char **argv)
 	players = locked_new((most + 2) * sizeof(*players));
 	due = locked_new(LIFETIME * sizeof(*due));
 
-	size_t memory0 = anonymous_nbytes(), space0 = writable_nbytes();
+	size_t memory0 = anonymous_nbytes();
+	size_t own = (most + 2) * sizeof(*players) + LIFETIME * sizeof(*due);
+
 	for (size_t tick = 0; tick < ticks; tick++) {
 		tick_run(tick, players_wanted(most, tick, ticks));
 		nanosleep(&pace, NULL);
 		if ((tick + 1) % (ticks / samples) == 0)
 			say(1, "sample=%zu %zu %zu %zu %zu\n", tick + 1, nplayers, live,
-			    anonymous_nbytes() - memory0, writable_nbytes() - space0);
+			    anonymous_nbytes() - memory0, writable_nbytes() - own);
 	}
 	getrusage(RUSAGE_SELF, &r);
 	say(1, "seconds=%.4f\nminor=%ld\n", (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) +

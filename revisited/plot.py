@@ -78,7 +78,7 @@ def waste(part, path):
     names = [n for n in subjects.NAMES if n in rows[0][1]]
     for name in names:
         points = [(x(s), y(f[name]["full_memory"] / f[name]["full_live"])) for s, f in rows
-                  if "failed" not in f.get(name, {"failed": ""})]
+                  if "full_memory" in f.get(name, {})]
         if points:
             p.curve(points, name)
     p.text(left, 16, p.title)
@@ -108,8 +108,8 @@ def rattle(part, path):
         p.line(left, y, right, y, "#eee")
         p.text(left - 8, y + 4, label, "end")
         for name in names:
-            f = found.get(name, {"failed": "", "major": 0})
-            if "failed" not in f:
+            f = found.get(name, {})
+            if "free_major" in f:
                 p.dot(x(f["free_major"]), y, name, "%s: %d" % (name, f["free_major"]))
             elif f.get("major"):
                 p.dot(x(f["major"]), y, name, "%s: %s after %d" % (name, f["failed"], f["major"]),
@@ -156,6 +156,141 @@ def game(part, path):
     p.write(path)
 
 
+# -- real traces: a panel for each program --
+
+PANEL_WIDTH, PANEL_HEIGHT, COLUMNS = 272, 216, 3
+
+
+class Panel:
+    """One of several axes in a plot, with the programs side by side."""
+
+    def __init__(self, plot, number, title, across, up):
+        """`across` and `up` turn figures into parts of 1."""
+        self.plot, self.across, self.up = plot, across, up
+        self.left = 46 + PANEL_WIDTH * (number % COLUMNS)
+        self.right = self.left + PANEL_WIDTH - 56
+        self.top = 74 + PANEL_HEIGHT * (number // COLUMNS)
+        self.bottom = self.top + PANEL_HEIGHT - 58
+        plot.text((self.left + self.right) / 2, self.top - 8, title, "middle")
+
+    def place(self, x, y):
+        return (self.left + (self.right - self.left) * self.across(x),
+                self.bottom - (self.bottom - self.top) * self.up(y))
+
+    def x_tick(self, x, text):
+        at = self.place(x, 0)[0]
+        self.plot.line(at, self.top, at, self.bottom)
+        self.plot.text(at, self.bottom + 16, text, "middle")
+
+    def y_tick(self, y, text):
+        at = self.bottom - (self.bottom - self.top) * self.up(y)
+        self.plot.line(self.left, at, self.right, at)
+        self.plot.text(self.left - 5, at + 4, text, "end")
+
+    def curve(self, points, name, tip=""):
+        self.plot.curve([self.place(x, y) for x, y in points], name, tip)
+
+
+def panels(part, title, note):
+    programs = part["programs"]
+    rows = (len(programs) + COLUMNS - 1) // COLUMNS
+    p = Plot(COLUMNS * PANEL_WIDTH + 16, 50 + PANEL_HEIGHT * rows, title)
+    p.text(14, 18, title)
+    p.text(COLUMNS * PANEL_WIDTH, 18, note, "end", "#555")
+    p.legend([n for n in subjects.NAMES
+              if any(n in row["memory"] for row in programs.values())], 20, 44)
+    return p
+
+
+def short(n):
+    for unit, letter in ((10 ** 6, "M"), (10 ** 3, "k")):
+        if n >= unit:
+            return "%g%s" % (n / unit, letter)
+    return "%g" % n
+
+
+def faults(part, path):
+    """Faults of an LRU memory by its size: the ordinate by powers of ten, 0 at the bottom."""
+    p = panels(part, "Page faults of a memory run by least recently used",
+               "memory in % of the most that was asked for")
+    percent = part["percent"]
+    low, high = math.log(percent[0]), math.log(percent[-1])
+    for i, (program, row) in enumerate(part["programs"].items()):
+        panel = Panel(p, i, program, lambda x: (math.log(x) - low) / (high - low),
+                      lambda y: math.log10(y + 1) / 8)
+        for x in (10, 25, 50, 75, 100, 200):
+            panel.x_tick(x, "%d" % x if x != 75 else "")
+        panel.y_tick(0, "0")
+        for power in (1, 2, 3, 4, 5, 6, 7, 8):
+            panel.y_tick(10 ** power, short(10 ** power))
+        for name in subjects.NAMES:
+            found = row["faults"].get(name, {}).get("faults")
+            if found:
+                panel.curve(list(zip(percent, found)), name)
+    p.write(path)
+
+
+def smooth(values, width=4):
+    """Means of so many neighbours: half as many points are enough for a panel."""
+    return [sum(values[i:i + width]) / len(values[i:i + width])
+            for i in range(0, len(values), width)]
+
+
+def nice_step(most):
+    step = 1
+    while most > 5 * step:
+        step *= 2 if str(step)[0] in "15" else 2.5
+    return int(step)
+
+
+def traces_memory(part, path):
+    """Memory in time, in MiB; grey is what was asked for."""
+    p = panels(part, "Memory of the programs in time (grey: asked for)", "MiB; across: operations")
+    for i, (program, row) in enumerate(part["programs"].items()):
+        good = {n: m["sample"] for n, m in row["memory"].items() if m.get("sample")}
+        if not good:
+            continue
+        asked = smooth([s[0] / MIB for s in next(iter(good.values()))])
+        most = max(max(s[1] for s in c) for c in good.values()) / MIB * 1.03
+        panel = Panel(p, i, program, lambda x, n=len(asked) - 1: x / n,
+                      lambda y, most=most: y / most)
+        area = [panel.place(x, y) for x, y in enumerate(asked)]
+        area += [panel.place(len(asked) - 1, 0), panel.place(0, 0)]
+        p.parts.append('<polygon fill="#e4e4e4" points="%s"/>'
+                       % " ".join("%.1f,%.1f" % q for q in area))
+        step = nice_step(most)
+        for value in range(0, int(most) + 1, step):
+            panel.y_tick(value, "%d" % value)
+        for name in subjects.NAMES:
+            if name in good:
+                panel.curve(list(enumerate(smooth([s[1] / MIB for s in good[name]]))), name)
+    p.write(path)
+
+
+def traces_touched(part, path):
+    """Pages referenced per interval: the ordinate by powers of ten."""
+    p = panels(part, "OS pages referenced in an interval",
+               "%d intervals; across: operations" % part["intervals"])
+    for i, (program, row) in enumerate(part["programs"].items()):
+        good = {n: smooth([s[2] for s in m["sample"]]) for n, m in row["memory"].items()
+                if m.get("sample")}
+        if not good:
+            continue
+        low = math.log10(max(1, min(min(c) for c in good.values())))
+        high = math.log10(max(max(c) for c in good.values()) * 1.1 + 1)
+        panel = Panel(p, i, program,
+                      lambda x, n=len(next(iter(good.values()))) - 1: x / n,
+                      lambda y, low=low, high=high: (math.log10(max(y, 1)) - low) / (high - low))
+        for power in range(5):
+            for times in (1, 3):
+                if low <= math.log10(times * 10 ** power) <= high:
+                    panel.y_tick(times * 10 ** power, short(times * 10 ** power))
+        for name in subjects.NAMES:
+            if name in good:
+                panel.curve(list(enumerate(good[name])), name)
+    p.write(path)
+
+
 def all_of(results, folder):
     if "waste" in results:
         waste(results["waste"], folder + "/waste.svg")
@@ -163,3 +298,8 @@ def all_of(results, folder):
         rattle(results["rattle"], folder + "/rattle.svg")
     if results.get("game", {}).get("curves"):
         game(results["game"], folder + "/game.svg")
+    if results.get("traces", {}).get("programs"):
+        traces_memory(results["traces"], folder + "/traces-memory.svg")
+        traces_touched(results["traces"], folder + "/traces-touched.svg")
+        if "no_faults" not in results["traces"]:
+            faults(results["traces"], folder + "/traces-faults.svg")

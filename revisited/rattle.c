@@ -2,13 +2,15 @@
  * rattle: a program that has filled memory and then only frees, as one does when it ends tidily.
  * Fills COUNT objects of MIN to MAX bytes, all written; then frees every EVERYth, in the order in
  * which they came or at random; then asks ten times for what fits no hole. Prints major and minor
- * faults and seconds of each phase. Each of THREADS frees what its neighbour allocated.
+ * faults and seconds of each phase. Each of THREADS frees what it allocated itself, or what its
+ * neighbour did.
  *
- * usage: rattle MIN MAX COUNT in-order|random EVERY THREADS INTERVALS
+ * usage: rattle MIN MAX COUNT in-order|random EVERY THREADS own|other INTERVALS
  *
  * With INTERVALS > 0 it is not faults that count but the OS pages that the allocator referenced,
  * by the kernel's bits, added up over so many intervals of the free phase: for machines where
  * nothing can be paged out. A page that is touched and unmapped in the same interval is missed.
+ * Threads wait for each other at the end of an interval.
  *
  * What the program itself needs (tables, order, stacks of threads, all code and constants) is
  * locked in memory: the faults counted are those of the allocator's data.
@@ -26,15 +28,15 @@ struct worker {
 	uint64_t rng;
 	size_t count;
 	void **objects;		/* what it allocates */
-	void **to_free;		/* what it frees: its neighbour's */
+	void **to_free;		/* what it frees: that, or its neighbour's */
 	uint32_t *order;
 };
 
 static size_t min_nbytes, max_nbytes, every, nthreads, nintervals;
-static bool is_random;
+static bool is_random, is_own;
 static size_t npages_referenced;
 static struct worker *workers;
-static pthread_barrier_t filled, measured, freed, ended;
+static pthread_barrier_t filled, started, paused, counted, freed, ended;
 
 /* -- pages referenced, where faults cannot be had -- */
 
@@ -117,14 +119,31 @@ choose_order(struct worker *w)
 }
 
 static void
+interval_end(void)
+{
+	if (nthreads == 1) {
+		references_add();
+	} else {
+		pthread_barrier_wait(&paused);
+		pthread_barrier_wait(&counted);
+	}
+}
+
+/* The last interval has no end of its own. */
+static size_t
+interval_length(const struct worker *w)
+{
+	return nintervals > 0 ? w->count / nintervals + 1 : SIZE_MAX;
+}
+
+static void
 free_all(struct worker *w)
 {
-	bool counts = nintervals > 0 && nthreads == 1;
-	size_t step = counts ? w->count / nintervals + 1 : SIZE_MAX;
+	size_t step = interval_length(w);
 
 	for (size_t i = 0; i < w->count; i++) {
 		if (i % step == step - 1)
-			references_add();
+			interval_end();
 		if (w->order[i] % every == every - 1)
 			free(w->to_free[w->order[i]]);
 	}
@@ -138,7 +157,7 @@ work(void *arg)
 	fill(w);
 	choose_order(w);
 	pthread_barrier_wait(&filled);
-	pthread_barrier_wait(&measured);
+	pthread_barrier_wait(&started);
 	free_all(w);
 	pthread_barrier_wait(&freed);
 	/* The end of a thread is not part of what is measured. */
@@ -165,8 +184,9 @@ report(const char *phase, struct usage since)
 {
 	struct usage u = usage_now();
 
-	say(1, "%s_seconds=%.6f\n%s_major=%ld\n%s_minor=%ld\n", phase, u.seconds - since.seconds,
-	    phase, u.major - since.major, phase, u.minor - since.minor);
+	say(1, "%s_seconds=%.6f\n%s_major=%ld\n%s_minor=%ld\n%s_until=%ld\n", phase,
+	    u.seconds - since.seconds, phase, u.major - since.major, phase,
+	    u.minor - since.minor, phase, u.major);
 	return usage_now();
 }
 
@@ -181,7 +201,7 @@ workers_new(size_t count)
 	for (size_t t = 0; t < nthreads; t++)
 		workers[t] = (struct worker){ .rng = 1998 + t, .count = each,
 		    .objects = objects + t * each, .order = order + t * each,
-		    .to_free = objects + (t + 1) % nthreads * each };
+		    .to_free = objects + (t + !is_own) % nthreads * each };
 }
 
 static void
@@ -191,7 +211,9 @@ threads_start(void)
 	unsigned all = (unsigned)nthreads + 1;
 
 	pthread_barrier_init(&filled, NULL, all);
-	pthread_barrier_init(&measured, NULL, all);
+	pthread_barrier_init(&started, NULL, all);
+	pthread_barrier_init(&paused, NULL, all);
+	pthread_barrier_init(&counted, NULL, all);
 	pthread_barrier_init(&freed, NULL, all);
 	pthread_barrier_init(&ended, NULL, all);
 	for (size_t t = 0; t < nthreads; t++) {
@@ -202,6 +224,18 @@ threads_start(void)
 	}
 }
 
+static void
+threads_free(void)
+{
+	pthread_barrier_wait(&started);
+	for (size_t i = workers[0].count / interval_length(workers); i > 0; i--) {
+		pthread_barrier_wait(&paused);
+		references_add();
+		pthread_barrier_wait(&counted);
+	}
+	pthread_barrier_wait(&freed);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -209,7 +243,8 @@ main(int argc, char **argv)
 
 	min_nbytes = argument(argc, argv, 1);
 	max_nbytes = argument(argc, argv, 2);
-	nintervals = argument(argc, argv, 7);
+	nintervals = argument(argc, argv, 8);
+	is_own = strcmp(argv[7], "own") == 0;
 	nthreads = argument(argc, argv, 6);
 	every = argument(argc, argv, 5);
 	is_random = strcmp(argv[4], "random") == 0;
@@ -230,12 +265,10 @@ main(int argc, char **argv)
 	if (nintervals > 0)
 		references_clear();
 	u = usage_now();
-	if (nthreads == 1) {
+	if (nthreads == 1)
 		free_all(workers);
-	} else {
-		pthread_barrier_wait(&measured);
-		pthread_barrier_wait(&freed);
-	}
+	else
+		threads_free();
 	u = report("free", u);
 	if (nintervals > 0)
 		references_add();

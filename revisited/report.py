@@ -27,9 +27,8 @@ def grid(rows, cell, first):
 
 def ratio(phase, what):
     def cell(f):
-        if "failed" in f:
-            return f["failed"]
-        return "%.2f" % (f["%s_%s" % (phase, what)] / f[phase + "_live"])
+        key = "%s_%s" % (phase, what)
+        return "%.2f" % (f[key] / f[phase + "_live"]) if key in f else f["failed"]
     return cell
 
 
@@ -38,18 +37,19 @@ def count(n):
 
 
 def faults(f):
-    if "failed" in f:
-        return ">%s (%s)" % (count(f["major"]), f["failed"]) if f.get("major") else f["failed"]
-    return count(f["free_major"])
+    if "free_major" in f:
+        return count(f["free_major"]) + (" (%d of %d failed)" % (f["bad"], f["runs"])
+                                         if f["bad"] else "")
+    return ">%s (%s)" % (count(f["major"]), f["failed"]) if f.get("major") else f["failed"]
 
 
 def seconds(f):
-    return "–" if "failed" in f else "%.3f" % f["free_seconds"]
+    return "%.3f" % f["free_seconds"] if "free_seconds" in f else "–"
 
 
 def figure(key, scale=1):
     def cell(f):
-        return f["failed"] if "failed" in f else count(f[key] / scale)
+        return count(f[key] / scale) if key in f else f["failed"]
     return cell
 
 
@@ -88,16 +88,69 @@ def rattle_blocks(part):
     rows = part["rows"]
     every = [(label, f) for label, f in rows if "every" in label]
     worst = [(label, f["phkmalloc"]) for label, f in rows if "phkmalloc" in f]
-    lost = [label for label, f in worst if "failed" in f]
-    good = [f["free_major_most"] for _, f in worst if "failed" not in f]
+    lost = [label for label, f in worst if f["bad"]]
+    good = [f["free_major_most"] for _, f in worst if "free_major_most" in f]
     text = ("phkmalloc of today: at most %s major faults in any run of any row"
             % max(good, default="?"))
     if lost:
-        text += "; no figures for " + "; ".join(lost)
+        text += "; runs failed in " + "; ".join(lost)
     return {"rattle": grid(rows, faults, "freed"),
             "rattle-seconds": grid(rows, seconds, "freed"),
             "rattle-ten": grid(every, figure("ten_major"), "ten mallocs of 16,000 B after"),
             "rattle-worst": text + "."}
+
+
+def whole(part, of, cell):
+    """A row for each program; what has no figures says why."""
+    rows = [[program, row[of]] for program, row in part["programs"].items()]
+    return grid(rows, lambda f: cell(f) if "failed" not in f else f["failed"], "")
+
+
+def column(f, i):
+    return [s[i] for s in f["sample"]]
+
+
+def traces_about(part):
+    rows = [[program, count(a["steps"]), count(a["allocations"]), "%.1f" % (a["peak_live"] / MIB),
+             "%.2f" % (a["nbytes"] / a["steps"])]
+            for program, a in ((n, row["about"]) for n, row in part["programs"].items())]
+    text = table(["", "operations", "allocations", "asked for at the most, MiB",
+                  "bytes of trace an operation"], rows)
+    return text + "".join("\n\nWithout %s: %s." % pair for pair in part["missing"].items())
+
+
+def traces_faults(part):
+    """Four rows for each program, and the geometric mean over them all."""
+    if "no_faults" in part:
+        return "Skipped: %s." % part["no_faults"]
+    rows = []
+    for program, row in part["programs"].items():
+        for percent in (100, 75, 50, 25):
+            at = part["percent"].index(percent)
+            rows.append(["%s, %d %%" % (program, percent),
+                         {n: {"n": f["faults"][at]} if "failed" not in f else f
+                          for n, f in row["faults"].items()}])
+    return grid(rows, lambda f: count(f["n"]) if "n" in f else f["failed"], "memory")
+
+
+TRACES = ("about", "peak", "mean", "resident", "touched", "faults")
+
+
+def traces_blocks(part):
+    if "skipped" in part:
+        return {"traces-" + name: "Skipped: %s." % part["skipped"] for name in TRACES}
+
+    def ratio_of(pick):
+        return lambda f: "%.2f" % (pick(column(f, 1)) / pick(column(f, 0)))
+
+    return {"traces-about": traces_about(part),
+            "traces-peak": whole(part, "memory", ratio_of(max)),
+            "traces-mean": whole(part, "memory", ratio_of(sum)),
+            "traces-resident": whole(part, "memory",
+                                     lambda f: count(max(column(f, 1)) / 4096)),
+            "traces-touched": whole(part, "memory", lambda f: "–" if f["unreferenced"] else
+                                    count(sum(column(f, 2)) / len(f["sample"]))),
+            "traces-faults": traces_faults(part)}
 
 
 def machine_text(results):
@@ -121,7 +174,8 @@ def blocks(results):
         out["waste-sizes"] = grid(w["sizes"], ratio("full", "memory"), "bytes")
         out["waste-mixes"] = grid(w["mixes"], ratio("full", "memory"), "bytes")
         out["waste-space"] = grid(w["mixes"], ratio("full", "space"), "bytes")
-        out["waste-tenth"] = grid(w["mixes"], ratio("tenth", "memory"), "bytes")
+        for phase in ("tenth", "rest", "trim"):
+            out["waste-" + phase] = grid(w["mixes"], ratio(phase, "memory"), "bytes")
         out["waste-again"] = grid(w["mixes"], ratio("again", "memory"), "bytes")
     if "rattle" in results:
         out.update(rattle_blocks(results["rattle"]))
@@ -131,6 +185,8 @@ def blocks(results):
             grid(p["rows"], figure("free_pages"), "freed")
     if "game" in results:
         out["game"] = game_table(results["game"]) if results["game"]["curves"] else "No figures."
+    if "traces" in results:
+        out.update(traces_blocks(results["traces"]))
     return out
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The comparison with 1996, made again. Runs the experiments, keeps the figures, writes the report.
 
-    revisited/run.py [--build build] [--rounds 3] [--limit 20] [--parts waste,rattle,pages,game]
-                     [--scale 1] [--doc doc/revisited.md] [--old]
+    revisited/run.py [--build build] [--rounds 3] [--limit 10] [--scale 1]
+                     [--parts waste,rattle,pages,game,traces] [--doc doc/revisited.md] [--old]
 
 Parts that are not run keep the figures of the last time. --old runs nothing and only writes.
 """
@@ -18,8 +18,9 @@ import experiments
 import plot
 import report
 import subjects
+import traces
 
-PARTS = ("waste", "rattle", "pages", "game")
+PARTS = ("waste", "rattle", "pages", "game", "traces")
 
 
 def machine():
@@ -41,6 +42,9 @@ def load(file):
 def run_part(part, bench, folder):
     if part == "rattle":
         return experiments.rattle(bench, folder + "/swap")
+    if part == "traces":
+        os.makedirs(folder + "/traces", exist_ok=True)
+        return traces.measured(bench, folder + "/traces")
     return getattr(experiments, part)(bench)
 
 
@@ -48,7 +52,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--build", default="build")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--limit", type=int, default=20, help="seconds of one run")
+    parser.add_argument("--limit", type=int, default=10, help="seconds of one run")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--doc")

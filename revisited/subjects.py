@@ -1,5 +1,6 @@
 """The allocators that are compared, how one program is run under one of them, and its figures."""
 
+import ctypes
 import os
 import platform
 import resource
@@ -43,26 +44,39 @@ def versions():
     return out
 
 
-class Failed(Exception):
-    """A run that gave no figures, why, and the major faults that it had until then."""
-
-    def __init__(self, why, major=0):
-        super().__init__(why)
-        self.major = major
-
-
 def run(program, arguments, library, limit=60, setup=None):
-    """One run; a dictionary of what it printed, `sample` as a list. Raises Failed."""
+    """One run; a dictionary of what it printed, `sample` as a list.
+
+    If it did not end well there is `failed`, why, with the figures until then, and `major`, the
+    major faults that it had since `fill`.
+    """
     started = start(program, arguments, library, setup)
     return finish(started, library, limit)
 
 
-def start(program, arguments, library, setup=None):
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("MALLOC_", "MIMALLOC_"))}
+def environment(library):
+    """This process's, without settings of allocators, with the library preloaded."""
+    env = {k: v for k, v in os.environ.items()
+           if not k.startswith(("MALLOC_", "MIMALLOC_", "TCMALLOC_", "GLIBC_TUNABLES"))}
     env["LD_PRELOAD"] = library
-    return subprocess.Popen([program] + [str(a) for a in arguments], env=env, text=True,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=setup,
-                            stdin=subprocess.DEVNULL)
+    return env
+
+
+LIBC = ctypes.CDLL(None)
+PR_SET_THP_DISABLE = 41
+
+
+def start(program, arguments, library, setup=None):
+    def prepare():
+        # Where the kernel makes huge pages of heaps, all figures would be its own; it is kept
+        # over exec, as some allocators have a heap before main.
+        LIBC.prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)
+        if setup is not None:
+            setup()
+
+    return subprocess.Popen([program] + [str(a) for a in arguments], env=environment(library),
+                            text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            preexec_fn=prepare, stdin=subprocess.DEVNULL)
 
 
 def finish(process, library, limit):
@@ -76,23 +90,23 @@ def finish(process, library, limit):
         # Also when a signal or a mistake ends the wait: nothing may stay in the group.
         if process.poll() is None:
             process.kill()
-            process.communicate()
+            out, err = process.communicate()
     major = resource.getrusage(resource.RUSAGE_CHILDREN).ru_majflt - major0
-    if late:
-        raise Failed("over %d s" % limit, major)
-    if process.returncode == -9:
-        raise Failed("killed", major)
-    if process.returncode != 0:
-        raise Failed(err.strip().split("\n")[-1] or "status %d" % process.returncode)
     figures = parse(out)
-    if os.path.realpath(figures.get("library", "")) != os.path.realpath(library):
-        raise Failed("ran with malloc of " + figures.get("library", "nobody knows what"))
+    if late or process.returncode == -9:
+        figures["failed"] = "over %d s" % limit if late else "killed"
+        figures["major"] = max(0, major - figures.get("fill_until", major))
+    elif process.returncode != 0:
+        figures["failed"] = err.strip().split("\n")[-1] or "status %d" % process.returncode
+    elif os.path.realpath(figures.get("library", "")) != os.path.realpath(library):
+        figures["failed"] = "ran with malloc of " + figures.get("library", "nobody knows what")
     return figures
 
 
 def parse(out):
     figures = {"sample": []}
-    for line in out.splitlines():
+    # A last line without an end may have been cut.
+    for line in out[:out.rfind("\n") + 1].splitlines():
         key, _, value = line.partition("=")
         if key == "sample":
             figures["sample"].append([int(v) for v in value.split()])

@@ -1,10 +1,11 @@
 /*
  * waste: memory taken for memory asked. Fills TOTAL bytes with objects of MIN to MAX bytes, all
- * written; frees nine tenths of them at random; then fills up again with objects twice as large.
- * After each of the three it prints the bytes asked for that are live, the bytes of anonymous
- * memory and of writable address space that came since the start.
+ * written; frees nine tenths of them at random; does little for REST milliseconds, in which memory
+ * may be given back; calls malloc_trim, of those that have one; then fills up again with objects
+ * twice as large. After each it prints the bytes asked for that are live, the bytes of anonymous
+ * memory that came since the start, and of writable address space in all.
  *
- * usage: waste MIN MAX uniform|log TOTAL
+ * usage: waste MIN MAX uniform|log TOTAL REST
  *
  * log: every doubling between MIN and MAX has as many objects as the next, as real programs about
  * have it. The tables are the program's own and are not counted.
@@ -16,13 +17,40 @@ struct object {
 	size_t nbytes;
 };
 
-static size_t memory0, space0;
+static size_t memory0, own_nbytes;
 
 static void
 report(const char *phase, size_t live)
 {
 	say(1, "%s_live=%zu\n%s_memory=%zu\n%s_space=%zu\n", phase, live,
-	    phase, anonymous_nbytes() - memory0, phase, writable_nbytes() - space0);
+	    phase, anonymous_nbytes() - memory0, phase, writable_nbytes() - own_nbytes);
+}
+
+/* A program that has little to do: some calls, a hundred times a second. */
+static void
+rest(size_t milliseconds)
+{
+	const struct timespec pace = { 0, 10000000 };
+
+	for (size_t i = 0; i < milliseconds; i += 10) {
+		for (size_t j = 0; j < 10; j++)
+			free(object_new(100));
+		nanosleep(&pace, NULL);
+	}
+}
+
+/* The one of the allocator that is measured, if it has one: not libc's of a heap unused. */
+static void
+trim(void)
+{
+	int (*fn)(size_t) = NULL;
+	void *(*take)(size_t) = malloc;
+	Dl_info theirs, ours;
+
+	*(void **)&fn = dlsym(RTLD_DEFAULT, "malloc_trim");
+	if (fn != NULL && dladdr(*(void **)&fn, &theirs) != 0 &&
+	    dladdr(*(void **)&take, &ours) != 0 && theirs.dli_fbase == ours.dli_fbase)
+		fn(0);
 }
 
 static size_t
@@ -51,7 +79,7 @@ main(int argc, char **argv)
 	tell_library();
 	struct object *o = locked_new(places * sizeof(*o));
 	memory0 = anonymous_nbytes();
-	space0 = writable_nbytes();
+	own_nbytes = places * sizeof(*o);
 
 	for (; live < total; n++) {
 		o[n].nbytes = size_of_next(&rng, min, max, is_log);
@@ -72,6 +100,10 @@ main(int argc, char **argv)
 		live -= o[n - 1].nbytes;
 	}
 	report("tenth", live);
+	rest(argument(argc, argv, 5));
+	report("rest", live);
+	trim();
+	report("trim", live);
 
 	for (; live < total; n++) {
 		o[n].nbytes = 2 * size_of_next(&rng, min, max, is_log);
