@@ -184,6 +184,7 @@ static const struct {
 	{"", "without options", 40},
 	{"S", "with the secure set", 100},
 	{"TW3", "with stacks and samples", 60},
+	{"B1", "with everything in the profile", 40},
 	{"H>>", "with lazy purging and a large cache", 30},
 	{"F<<<<", "with freed memory held back and no cache", 40},
 };
