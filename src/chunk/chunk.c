@@ -85,6 +85,22 @@ count_free(const struct size_class *c, const uint64_t *bits, unsigned end)
 	return n;
 }
 
+/* nfree chunks are free in the words up to the pass's end, exactly or at most. */
+static NOINLINE void
+pass_look(struct owner *o, const struct slot *slot, size_t nfree, bool exact)
+{
+	const struct size_class *c = &size_classes[slot->class_no];
+	size_t upto = (size_t)slot->end * 64;
+
+	if (!exact) {
+		/* Not after each word that comes in. */
+		if (slot->end % LOOK_NWORDS != 0)
+			return;
+		nfree = count_free(c, slot->bits, slot->end);
+	}
+	watch_look(o, slot->page, nfree + (upto < c->nchunks ? c->nchunks - upto : 0));
+}
+
 /*
  * At the end of a pass over the current page: starts the next one, and returns whether there is
  * one. A page is gone over again when enough was freed in it meanwhile. Else words at its end that
@@ -103,10 +119,8 @@ pass_again(struct owner *o, struct slot *slot, size_t *nfree)
 	/* What was freed may have been taken again, but no more than that is free. */
 	*nfree = freed == 0 ? 0 : freed >= enough || slot->end == c->nwords ?
 	    count_free(c, slot->bits, slot->end) : freed;
-	/* Not after each word of a page that is new. */
-	if (UNLIKELY(load_relaxed(&owner_watch.any) != 0) &&
-	    (*nfree >= enough || slot->end == c->nwords || slot->end % LOOK_NWORDS == 0))
-		watch_look(o, slot->page, count_free(c, slot->bits, c->nwords));
+	if (UNLIKELY(load_relaxed(&owner_watch.any) != 0))
+		pass_look(o, slot, *nfree, freed == 0 || freed >= enough || slot->end == c->nwords);
 	if (*nfree >= enough) {
 		slot->pass_start = countdown;
 		slot_set(slot, 0);
@@ -231,6 +245,7 @@ static void
 page_make_current(struct owner *o, struct slot *slot, struct pginfo *pg)
 {
 	unsigned end = size_classes[slot->class_no].nwords;
+	size_t nfree;
 
 	/* Sequentially consistent: pairs with chunk_purge, which does the same the other way. */
 	__atomic_store_n(&pg->chunk.state, PAGE_CURRENT, __ATOMIC_SEQ_CST);
@@ -238,11 +253,12 @@ page_make_current(struct owner *o, struct slot *slot, struct pginfo *pg)
 		lock_take(LOCK_PURGE);
 		lock_drop(LOCK_PURGE);
 	}
+	nfree = pg->chunk.nchunks - (size_t)pg->chunk.countdown;
 	countdown_set(o, pg, chunk_poke);
 	if (UNLIKELY(load_relaxed(&owner_watch.any) != 0)) {
 		if (o->watch != NULL)
 			o->watch->seen[slot->class_no] = WATCH_UNSEEN;
-		watch_look(o, pg, pg->chunk.nchunks - chunk_live(pg));
+		watch_look(o, pg, nfree);
 	}
 	while (end > 1 && load_relaxed(&pg->bits[end - 1]) == ~(uint64_t)0)
 		end--;
@@ -303,6 +319,11 @@ chunk_take_slow(struct owner *o, struct slot *slot)
 	while (!chunk_advance(slot, &chunk))
 		if (!page_next(o, slot))
 			return NULL;
+	/* A sample of the class is due soon: the next ones are to be asked about. */
+	if (UNLIKELY(o->alert) && o->watch != NULL && o->watch->skip[slot->class_no] != 0) {
+		slot->word = &owner_nothing;
+		slot->none = 0;
+	}
 	return chunk;
 }
 
