@@ -8,6 +8,7 @@
  * killed, the program goes on and FILE.part has the rest.
  */
 #include "command.h"
+#include "os/counter.h"
 #include "trace_read.h"
 #include "watch.h"
 
@@ -149,23 +150,32 @@ collect(struct recorder *r, bool at_end)
 
 /* --- the program ----------------------------------------------------------------------------- */
 
+static uint64_t
+clock_ns(clockid_t id)
+{
+	struct timespec t;
+
+	clock_gettime(id, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 static void
 start_trace(struct recorder *r)
 {
-	struct timespec wall, clock;
 	struct trace_head head = { .magic = TRACE_MAGIC, .version = TRACE_VERSION,
-		.block_nbytes = TRACE_BLOCK_NBYTES, .tick_ns = TRACE_TICK_NS,
-		.end = TRACE_BLOCK_NBYTES, .collector = getpid() };
+		.block_nbytes = TRACE_BLOCK_NBYTES, .end = TRACE_BLOCK_NBYTES,
+		.collector = getpid() };
 	char folder[PATH_MAX];
 
 	if (getcwd(folder, sizeof(folder)) == NULL || snprintf(r->part, sizeof(r->part),
 	    "%s%s%s.part", r->path[0] == '/' ? "" : folder, r->path[0] == '/' ? "" : "/", r->path) >=
 	    (int)sizeof(r->part))
 		fail(STATUS_FILE, "%s: the name is too long", r->path);
-	clock_gettime(CLOCK_REALTIME, &wall);
-	clock_gettime(CLOCK_MONOTONIC, &clock);
-	head.wall_ns = (uint64_t)wall.tv_sec * 1000000000 + (uint64_t)wall.tv_nsec;
-	head.clock_ns = (uint64_t)clock.tv_sec * 1000000000 + (uint64_t)clock.tv_nsec;
+	head.tick_ns = counter_good() ? TRACE_COUNTER : TRACE_TICK_NS;
+	head.wall_ns = clock_ns(CLOCK_REALTIME);
+	head.clock_ns = clock_ns(CLOCK_MONOTONIC);
+	head.ticks = head.tick_ns == TRACE_COUNTER ? counter_read() >> TRACE_COUNTER_SHIFT :
+	    head.clock_ns / TRACE_TICK_NS;
 	r->out = open(r->path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
 	if (r->out < 0)
 		fail(STATUS_FILE, "%s: %s", r->path, strerror(errno));

@@ -52,8 +52,10 @@ $(B)/obj/tools/replay-engine.o: $(B)/replay-engine
 	@mkdir -p $(@D)
 	cd $(B) && $(LD) -r -b binary -z noexecstack -o obj/tools/replay-engine.o replay-engine
 
-TOOLS_PARTS := $(addprefix $(B)/obj/tools/,map.html.o flame.html.o trace.html.o replay-engine.o \
-	profile.pb-c.o)
+# The library's counter is what times in a trace are of.
+$(B)/obj/tools/record.o: TOOLS_CFLAGS += -Isrc
+TOOLS_PARTS := $(B)/obj/os/counter.o $(addprefix $(B)/obj/tools/,map.html.o flame.html.o \
+	trace.html.o replay-engine.o profile.pb-c.o)
 $(B)/phkmalloc: $(TOOLS_OBJ) $(TOOLS_PARTS)
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ $(TOOLS_LDLIBS)
 

@@ -123,9 +123,7 @@ put_stacks(FILE *f, struct summary *s)
 static double
 wall_seconds(const struct trace_file *file, const struct trace_order *o)
 {
-	double start = ticks_seconds(o->start) - (double)file->head.clock_ns / 1e9;
-
-	return (double)file->head.wall_ns / 1e9 + start;
+	return (double)file->head.wall_ns / 1e9 + ticks_seconds(o->start);
 }
 
 void

@@ -6,6 +6,8 @@
  * tell apart are put in the order that addresses ask for: an address is freed after it was
  * allocated, and allocated again after it was freed. So an object is never freed or resized before
  * it is allocated; a free of what is not allocated has no object. Ends no process, prints nothing.
+ *
+ * Ticks are of TRACE_TICK_NS here, whatever the file's are.
  */
 #ifndef TOOLS_TRACE_ORDER_H
 #define TOOLS_TRACE_ORDER_H
@@ -18,7 +20,7 @@
 struct trace_object {
 	uint64_t address;
 	uint64_t size;   /* bytes asked for */
-	uint64_t time;   /* ticks, of the allocation */
+	uint64_t time;   /* ticks since the start of the process, of the allocation */
 	uint64_t serial; /* of the allocation among the process's, from 0 */
 	uint32_t thread; /* that allocated it */
 	uint32_t stack;
@@ -30,7 +32,7 @@ struct trace_object {
 struct trace_thread {
 	int32_t tid;
 	uint32_t stream;
-	uint64_t first, last; /* ticks */
+	uint64_t first, last; /* ticks since the file was made */
 	uint64_t operations;
 };
 
@@ -58,7 +60,7 @@ struct trace_order {
 	int32_t pid, parent_pid;
 	uint32_t parent;         /* number of the process that it was forked from, or 0 */
 	char command[256];
-	uint64_t start;          /* ticks, absolute */
+	uint64_t start;          /* ticks since the file was made */
 	uint64_t block_count;
 	uint64_t file_nbytes;    /* of its blocks in the file */
 	/* As far as it was read. */

@@ -250,7 +250,8 @@ take_head(struct trace_file *f, const void *bytes, size_t nbytes)
 	else if (f->head.version != TRACE_VERSION)
 		complain(f, "it is a trace of version %u, which this program does not read",
 		    f->head.version);
-	else if (f->head.block_nbytes != TRACE_BLOCK_NBYTES || f->head.tick_ns == 0)
+	else if (f->head.block_nbytes != TRACE_BLOCK_NBYTES ||
+	    (f->head.tick_ns != TRACE_COUNTER && f->head.tick_ns != TRACE_TICK_NS))
 		complain(f, "its head is damaged");
 	return f->problem[0] == '\0';
 }
@@ -287,6 +288,42 @@ find_frames(struct trace_file *f)
 	return found;
 }
 
+/* How long a tick is, from the blocks that are furthest apart. */
+static void
+measure_tick(struct trace_file *f)
+{
+	uint64_t first = f->head.ticks, first_ns = f->head.clock_ns;
+	uint64_t last = first, last_ns = first_ns;
+
+	f->tick = 1;
+	if (f->head.tick_ns != TRACE_COUNTER)
+		return;
+	for (size_t i = 0; i < f->place_count; i++) {
+		const struct trace_block *b = &f->places[i].block;
+
+		if (b->time > last && b->clock_ns > last_ns) {
+			last = b->time;
+			last_ns = b->clock_ns;
+		}
+	}
+	if (last > first)
+		f->tick = (double)(last_ns - first_ns) / TRACE_TICK_NS / (double)(last - first);
+}
+
+uint64_t
+trace_file_time(const struct trace_file *f, uint64_t ticks)
+{
+	double t;
+
+	if (ticks <= f->head.ticks)
+		return 0;
+	ticks -= f->head.ticks;
+	if (f->tick == 1)
+		return ticks;
+	t = (double)ticks * f->tick;
+	return t < 0x1p62 ? (uint64_t)t : (uint64_t)1 << 62;
+}
+
 bool
 trace_file_read(struct trace_file *f, const void *data, size_t nbytes)
 {
@@ -297,11 +334,15 @@ trace_file_read(struct trace_file *f, const void *data, size_t nbytes)
 	f->nbytes = nbytes;
 	f->compressed = nbytes >= sizeof(frame_magic) &&
 	    memcmp(data, frame_magic, sizeof(frame_magic)) == 0;
-	if (f->compressed)
-		return find_frames(f);
-	if (!take_head(f, data, nbytes))
-		return false;
-	find_blocks(f, f->head.packed != 0 ? sizeof(f->head) : TRACE_BLOCK_NBYTES);
+	if (f->compressed) {
+		if (!find_frames(f))
+			return false;
+	} else {
+		if (!take_head(f, data, nbytes))
+			return false;
+		find_blocks(f, f->head.packed != 0 ? sizeof(f->head) : TRACE_BLOCK_NBYTES);
+	}
+	measure_tick(f);
 	return true;
 }
 

@@ -55,6 +55,7 @@ struct trace_file {
 	size_t nbytes;
 	bool mapped, compressed;
 	struct trace_head head;
+	double tick;                /* in units of TRACE_TICK_NS */
 	struct trace_place *places; /* of all blocks, in the order of the file */
 	size_t place_count;
 	size_t damaged;             /* blocks that were passed over */
@@ -68,6 +69,8 @@ struct trace_file {
 bool trace_file_read(struct trace_file *f, const void *data, size_t nbytes);
 bool trace_file_map(struct trace_file *f, const char *path);
 void trace_file_close(struct trace_file *f);
+/* A time of the file in units of TRACE_TICK_NS since the file was made. */
+uint64_t trace_file_time(const struct trace_file *f, uint64_t ticks);
 /* A block's bytes, in a buffer of TRACE_BLOCK_NBYTES if they have to be; NULL if it is damaged. */
 const void *trace_file_block(const struct trace_file *f, const struct trace_place *p, void *buffer);
 

@@ -4,13 +4,14 @@
 #include "trace_stacks.h"
 
 #include "base.h"
+#include "symbol.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME_MAX_SHOWN 300
+#define NAME_MAX_SHOWN 1000
 
 struct stack_frames {
 	uint32_t stack;
@@ -80,6 +81,7 @@ stacks_free(struct stacks *s)
 		free(s->objects[i].name);
 	free(s->stacks);
 	free(s->objects);
+	symbols_close(s->symbols);
 	memset(s, 0, sizeof(*s));
 }
 
@@ -105,24 +107,64 @@ stacks_frames(struct stacks *s, uint32_t stack, size_t *n)
 	return f == NULL ? NULL : f->frames;
 }
 
-const char *
-stacks_name(const struct stacks *s, uint64_t address)
+static int
+by_start(const void *a, const void *b)
 {
-	static char text[NAME_MAX_SHOWN + 24];
+	const struct stack_object *x = a, *y = b;
 
+	return (x->start > y->start) - (x->start < y->start);
+}
+
+/* As the kernel would tell of the objects. */
+static void
+open_symbols(struct stacks *s)
+{
+	char *text = NULL;
+	size_t nbytes = 0;
+	uint64_t end = 0;
+	FILE *f = open_memstream(&text, &nbytes);
+
+	if (f == NULL)
+		fail(STATUS_OTHER, "out of memory");
+	if (s->object_count > 0)
+		qsort(s->objects, s->object_count, sizeof(*s->objects), by_start);
 	for (size_t i = 0; i < s->object_count; i++) {
 		const struct stack_object *o = &s->objects[i];
-		const char *name = o->name[0] != '\0' || s->program == NULL ? o->name : s->program;
-		size_t len = strcspn(name, " ");
 
-		if (address < o->start || address >= o->end)
-			continue;
-		for (const char *slash; (slash = memchr(name, '/', len)) != NULL; name = slash + 1)
-			len -= (size_t)(slash + 1 - name);
-		len = len < NAME_MAX_SHOWN ? len : NAME_MAX_SHOWN;
-		snprintf(text, sizeof(text), "%.*s+0x%" PRIx64, (int)len, name, address - o->start);
-		return text;
+		if (o->start >= end && o->end > o->start && strchr(o->name, '\n') == NULL) {
+			fprintf(f, "%" PRIx64 "-%" PRIx64 " r-xp 00000000 08:01 %zu %s\n", o->start,
+			    o->end, i + 1, o->name);
+			end = o->end;
+		}
 	}
-	snprintf(text, sizeof(text), "0x%" PRIx64, address);
+	fclose(f);
+	s->symbols = symbols_open(text, nbytes, 0);
+	free(text);
+}
+
+const char *
+stacks_name(struct stacks *s, uint64_t address)
+{
+	static char text[NAME_MAX_SHOWN];
+	const struct symbol *symbols;
+	size_t n, at = 0;
+	int module;
+
+	if (s->symbols == NULL)
+		open_symbols(s);
+	symbols = symbols_find(s->symbols, address, &n, &module);
+	text[0] = '\0';
+	for (size_t i = 0; i < n && at < sizeof(text); i++) {
+		const char *file = symbols[i].file;
+		int len = snprintf(text + at, sizeof(text) - at, "%s%s", i == 0 ? "" : " < ",
+		    symbols[i].name);
+
+		at += len > 0 ? (size_t)len : 0;
+		if (file == NULL || at >= sizeof(text))
+			continue;
+		file = strrchr(file, '/') != NULL ? strrchr(file, '/') + 1 : file;
+		len = snprintf(text + at, sizeof(text) - at, " (%s:%d)", file, symbols[i].line);
+		at += len > 0 ? (size_t)len : 0;
+	}
 	return text;
 }

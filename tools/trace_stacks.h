@@ -12,7 +12,7 @@ struct stacks {
 	bool sorted;
 	struct stack_object *objects;
 	size_t object_count, object_room;
-	const char *program;         /* what an object without a name is */
+	struct symbols *symbols;     /* opened when they are first asked for */
 };
 
 /* Takes what a record tells of stacks; others are passed over. Exits for lack of memory. */
@@ -20,7 +20,10 @@ void stacks_add(struct stacks *s, const struct trace_record *r);
 void stacks_free(struct stacks *s);
 /* The return addresses of a stack, innermost first; *n is how many. */
 const uint64_t *stacks_frames(struct stacks *s, uint32_t stack, size_t *n);
-/* "file+0x123" of an address, in a buffer that is used again. */
-const char *stacks_name(const struct stacks *s, uint64_t address);
+/*
+ * What a return address is in, with where that was inlined behind it: "function (file:line)", or
+ * "object+0x123" when there is no better; in a buffer that is used again.
+ */
+const char *stacks_name(struct stacks *s, uint64_t address);
 
 #endif

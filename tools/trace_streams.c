@@ -61,7 +61,9 @@ streams_advance(struct streams *s, size_t stream)
 	if (st->buffer != NULL) {
 		if (trace_decode(&st->decoder, &st->record)) {
 			st->phase = PHASE_RECORD;
-			st->key = st->record.time > st->key ? st->record.time : st->key;
+			time = trace_file_time(s->file, st->record.time);
+			st->key = time > st->key ? time : st->key;
+			st->record.took = (uint64_t)((double)st->record.took * s->file->tick);
 			streams_push(s, stream);
 			return;
 		}
@@ -76,7 +78,7 @@ streams_advance(struct streams *s, size_t stream)
 	if (st->next == st->end)
 		return;
 	st->phase = PHASE_LOAD;
-	time = s->places[st->next]->block.time;
+	time = trace_file_time(s->file, s->places[st->next]->block.time);
 	st->key = time > st->key ? time : st->key;
 	streams_push(s, stream);
 }
@@ -137,6 +139,7 @@ by_stream(const void *a, const void *b)
 bool
 streams_start(struct streams *s, const struct trace_file *f, uint32_t process)
 {
+	uint64_t time;
 	size_t n = 0;
 
 	memset(s, 0, sizeof(*s));
@@ -164,7 +167,8 @@ streams_start(struct streams *s, const struct trace_file *f, uint32_t process)
 			s->streams[s->count++].next = i;
 		}
 		s->streams[s->count - 1].end = i + 1;
-		s->start = b->time < s->start ? b->time : s->start;
+		time = trace_file_time(f, b->time);
+		s->start = time < s->start ? time : s->start;
 	}
 	for (size_t i = 0; i < s->count; i++)
 		streams_advance(s, i);

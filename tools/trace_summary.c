@@ -264,7 +264,6 @@ summary_make(struct summary *s, const char *path, struct trace_order *o)
 
 	memset(s, 0, sizeof(*s));
 	s->part_ticks = 1;
-	s->frames.program = o->command;
 	while (trace_order_next(o, &step)) {
 		count_step(&r, &step);
 		if ((o->operations & 0xffff) == 0)

@@ -55,7 +55,7 @@ static int process_pid;
 static uint64_t
 ticks(void)
 {
-	return env_clock_ns() / TRACE_TICK_NS;
+	return trace_ticks(trace_tick_ns);
 }
 
 void
@@ -220,6 +220,7 @@ block_next(struct stream *s)
 	b->number = s->number++;
 	b->flags = opt.trace > 1 ? TRACE_STACKS : 0;
 	b->time = s->time = ticks();
+	b->clock_ns = env_clock_ns();
 	b->pid = pid;
 	b->thread = s->thread;
 	s->freed = 0;

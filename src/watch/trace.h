@@ -5,9 +5,10 @@
  * process; trace_format.h has their bytes. Each thread writes to a block of its own without a lock.
  * A child of fork goes on in the same file as a process of its own.
  *
- * Order. A record has a time of a clock that is the same for all threads. What allocates takes it
- * after the allocation, what frees before the memory is free. So of two records of which one had
- * to happen before the other, the first has not the later time.
+ * Order. A record has a time of a counter that is the same for all threads, or of the clock. What
+ * allocates takes it after the allocation, what frees before the memory is free. So of two records
+ * of which one had to happen before the other, the first has not the later time, but for as much as
+ * processors run ahead, which readers put right by the addresses.
  *
  * Thread-safe. With a full disk, or when nothing can be written for other reasons, that is said
  * once and the program goes on unrecorded. Called with no lock held.

@@ -6,10 +6,12 @@
 #include "watch/trace_file.h"
 
 #include "base/fmt.h"
+#include "os/counter.h"
 #include "os/env.h"
 #include "os/file.h"
 #include "os/vm.h"
 
+#include <errno.h>
 #include <string.h>
 
 /* Blocks that the collector may be behind before the program waits for it. */
@@ -18,6 +20,7 @@
 #define WAITS_PER_LOOK 100U
 
 bool trace_on;
+uint32_t trace_tick_ns;
 static struct file file;
 static struct trace_head *head;
 
@@ -55,7 +58,7 @@ trace_file_open(void)
 		.magic = TRACE_MAGIC,
 		.version = TRACE_VERSION,
 		.block_nbytes = TRACE_BLOCK_NBYTES,
-		.tick_ns = TRACE_TICK_NS,
+		.tick_ns = counter_good() ? TRACE_COUNTER : TRACE_TICK_NS,
 		.wall_ns = env_wall_ns(),
 		.clock_ns = env_clock_ns(),
 		.end = TRACE_BLOCK_NBYTES,
@@ -66,11 +69,16 @@ trace_file_open(void)
 	if (env_secure())
 		return;
 	name_file(path, sizeof(path));
-	error = file_open(&file, path, &start, sizeof(start), offsetof(struct trace_head, wall_ns));
+	start.ticks = trace_ticks(start.tick_ns);
+	error = file_open(&file, path, &start, sizeof(start), offsetof(struct trace_head, tick_ns));
 	if (error == 0) {
 		head = vm_map_file(NULL, file.fd, 0, vm_pagesize, true);
 		if (head == NULL)
 			error = -1;
+		else if (head->packed != 0)
+			error = EINVAL;
+		else
+			trace_tick_ns = head->tick_ns;
 	}
 	store_release(&trace_on, true);
 	if (error != 0)

@@ -7,10 +7,21 @@
 #define PHK_TRACE_FILE_H
 
 #include "base/base.h"
+#include "os/counter.h"
+#include "os/env.h"
 #include "watch/trace_format.h"
 
 /* Whether there is a trace to write to; a hint that is late at worst. */
 extern bool trace_on;
+
+/* The ticks of the file that is written to, as its head tells it. */
+extern uint32_t trace_tick_ns;
+ALWAYS_INLINE uint64_t
+trace_ticks(uint32_t tick_ns)
+{
+	return LIKELY(tick_ns == TRACE_COUNTER) ? counter_read() >> TRACE_COUNTER_SHIFT :
+	    env_clock_ns() / TRACE_TICK_NS;
+}
 
 void trace_file_open(void);
 /*

@@ -46,6 +46,12 @@
 #define TRACE_BLOCK_NBYTES 65536U
 #define TRACE_HEAD_NBYTES 128U
 #define TRACE_TICK_NS 16U
+/*
+ * Ticks are of the processor's counter, divided by 2 to this power; how long one is has to be told
+ * from the clock and the ticks that the head and blocks have.
+ */
+#define TRACE_COUNTER 0U
+#define TRACE_COUNTER_SHIFT 5U
 #define TRACE_GRAIN 16U
 #define TRACE_KEYS 64U
 
@@ -67,7 +73,7 @@ enum trace_other {
 	TRACE_THREAD = 2,  /* u32: the kernel's number of the thread that writes from here on */
 	TRACE_PROCESS = 3, /* struct trace_process; its command line, a 0 after each word */
 	TRACE_STACK = 4,   /* u32: number of the stack; u64 each: return addresses, innermost first */
-	TRACE_MAP = 5,     /* u64 start, end: what is loaded there; its file, or nothing: the program */
+	TRACE_MAP = 5,     /* u64 start, end: what is loaded there; its file */
 	TRACE_LOST = 6,    /* u64: operations in signal handlers that could not be recorded */
 	TRACE_EXIT = 7,    /* the process ends of its own accord */
 };
@@ -82,10 +88,11 @@ struct trace_head {
 	char magic[8];
 	uint32_t version;
 	uint32_t block_nbytes;
-	uint32_t tick_ns;
+	uint32_t tick_ns;    /* of a tick; TRACE_COUNTER: see below */
 	uint32_t packed;     /* blocks follow each other without gaps */
 	uint64_t wall_ns;    /* the time of day, and */
-	uint64_t clock_ns;   /* the clock that ticks are of, both when the file was made */
+	uint64_t clock_ns;   /* a clock that only goes forward, and */
+	uint64_t ticks;      /* ticks, all three when the file was made */
 	/* Below: while it is written, atomic. */
 	uint64_t end;        /* of the blocks, in bytes of the file */
 	uint64_t full;       /* blocks that nobody writes to any more */
@@ -93,7 +100,7 @@ struct trace_head {
 	uint32_t processes;
 	int32_t collector;   /* process that takes blocks out of the file, or 0 */
 	uint32_t closed;     /* not to be written to any more */
-	uint32_t reserved[13];
+	uint32_t reserved[11];
 };
 
 struct trace_block {
@@ -103,10 +110,11 @@ struct trace_block {
 	uint32_t stream;     /* number in its process */
 	uint32_t number;     /* of the block in its stream */
 	uint32_t flags;
-	uint64_t time;       /* ticks that its first record counts from */
+	uint64_t time;       /* ticks that its first record counts from, */
+	uint64_t clock_ns;   /* and the clock at that time */
 	int32_t pid;
 	int32_t thread;
-	uint32_t reserved[6];
+	uint32_t reserved[4];
 };
 
 struct trace_process {

@@ -6,6 +6,7 @@
 
 #include "diag/stack.h"
 #include "os/cfi.h"
+#include "os/env.h"
 #include "os/vm.h"
 
 #include <string.h>
@@ -86,17 +87,19 @@ trace_stack_put_map(uint32_t stack, unsigned i, char *at)
 	unsigned n;
 	const uint64_t *frames = stack_frames(stack, &n);
 	uintptr_t start, end;
+	char program[TRACE_STACK_NBYTES_MAX - 2 * sizeof(start)];
 	const char *name;
 	size_t len;
 
 	if (i >= n || !cfi_object(frames[i], &start, &end, &name) || object_told(start))
 		return 0;
-	len = name == NULL ? 0 : strlen(name);
-	if (len > TRACE_STACK_NBYTES_MAX - 2 * sizeof(start))
-		len = TRACE_STACK_NBYTES_MAX - 2 * sizeof(start);
+	/* The program itself has no name there. */
+	if (name == NULL || name[0] == '\0')
+		name = env_link("/proc/self/exe", program, sizeof(program)) ? program : "";
+	len = strlen(name);
+	len = len < sizeof(program) ? len : sizeof(program);
 	memcpy(at, &start, sizeof(start));
 	memcpy(at + sizeof(start), &end, sizeof(end));
-	if (len > 0)
-		memcpy(at + 2 * sizeof(start), name, len);
+	memcpy(at + 2 * sizeof(start), name, len);
 	return 2 * sizeof(start) + len;
 }

@@ -39,9 +39,16 @@ def test_threads():
                f"{s['bytes'] / s['operations']:.2f} bytes an operation, with {letters}")
         if "UU" in letters:
             frames = [f for x in s["stacks"] for f in x["frames"]]
-            report(s["stack_count"] > 3 and any(f.startswith("subject+0x") for f in frames) and
-                   not any("phkmalloc" in f for f in frames),
+            ours = [f for f in frames if re.match(r"churn.* \(subject.c:\d+\)", f)]
+            report(s["stack_count"] > 3 and ours and not any("phkmalloc" in f for f in frames),
                    "stacks lead into the program, and not into the library", s["stacks"][:3])
+
+
+def test_handed_over():
+    with_option([SUBJECT, "hand", 300000])
+    s = summary()
+    report(whole(s) and s["malloc"] == s["free"] == s["remote"] == 600000,
+           "600,000 objects, each freed at once by another thread", s)
 
 
 def test_ends():

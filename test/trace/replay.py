@@ -50,7 +50,8 @@ def replay(*argv):
 
 
 def test_threads():
-    for what, n in (("threads", 100000), ("many", 500), ("late", 300), ("killed", 20000)):
+    for what, n in (("threads", 100000), ("hand", 50000), ("many", 500), ("late", 300),
+                    ("killed", 20000)):
         with_option([SUBJECT, what, n])
         s = summary()
         d, r = replay("--touch", "--rounds", 2, "t.trace")

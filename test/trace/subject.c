@@ -3,6 +3,7 @@
  * the second how much of it.
  *
  *   threads N   four threads allocate, resize and free N times each, half of it each other's
+ *   hand N      two threads allocate N times each, and two others free all of it at once
  *   many N      N threads one after the other, each of which leaves something behind
  *   fork N      N children, which free what the parent allocated, and allocate
  *   exec N      N children that become this program with "threads 1000"
@@ -15,6 +16,7 @@
 #include "tap.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <sys/wait.h>
 
 #define THREADS 4
@@ -75,6 +77,50 @@ threads(void)
 		pthread_join(t[i], NULL);
 	for (int i = 0; i < BOXES; i++)
 		free(boxes[i]);
+}
+
+/* Half of the boxes for each pair. */
+static void *
+give(void *arg)
+{
+	void **box = boxes + (uintptr_t)arg * BOXES / 2;
+	uint64_t seed = (uintptr_t)arg;
+
+	for (unsigned long i = 0; i < rounds; i++) {
+		void *p = malloc(random_next(&seed) % 200), *none = NULL;
+
+		while (!__atomic_compare_exchange_n(&box[i % (BOXES / 2)], &none, p, false,
+		    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
+			none = NULL;
+			sched_yield();
+		}
+	}
+	return NULL;
+}
+
+static void *
+take(void *arg)
+{
+	void **box = boxes + (uintptr_t)arg * BOXES / 2, *p;
+
+	for (unsigned long i = 0; i < rounds; i++) {
+		while ((p = __atomic_exchange_n(&box[i % (BOXES / 2)], NULL, __ATOMIC_ACQ_REL)) == NULL)
+			sched_yield();
+		free(p);
+	}
+	return NULL;
+}
+
+static void
+hand(void)
+{
+	pthread_t t[4];
+
+	for (uintptr_t i = 0; i < 4; i++)
+		if (pthread_create(&t[i], NULL, i < 2 ? give : take, (void *)(i % 2)) != 0)
+			abort();
+	for (int i = 0; i < 4; i++)
+		pthread_join(t[i], NULL);
 }
 
 static void *
@@ -238,9 +284,9 @@ main(int argc, char **argv)
 	static const struct {
 		const char *name;
 		void (*act)(void);
-	} acts[] = { { "threads", threads }, { "many", many }, { "fork", forks }, { "exec", execs },
-		{ "killed", killed }, { "leave", leave }, { "signals", signals }, { "late", late },
-		{ "big", big } };
+	} acts[] = { { "threads", threads }, { "hand", hand }, { "many", many }, { "fork", forks },
+		{ "exec", execs }, { "killed", killed }, { "leave", leave }, { "signals", signals },
+		{ "late", late }, { "big", big } };
 
 	self = argv[0];
 	rounds = argc > 2 ? strtoul(argv[2], NULL, 10) : 1000;

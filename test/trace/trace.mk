@@ -1,5 +1,6 @@
 # Recording, reading and replaying traces.
 #   make check-trace
+#   make bench-trace [TRACE_ARGS="--rounds 5 --only python,churn"]   what recording costs
 
 TRACE_TESTS := $(addprefix test/trace/,record.py replay.py show.py)
 TRACE_READER := $(addprefix tools/trace_,read.c streams.c order.c objects.c)
@@ -33,4 +34,7 @@ check-trace:
 	@echo "0 passed, 0 failed, 1 skipped"
 endif
 
-.PHONY: check-trace
+bench-trace: $(B)/phkmalloc $(SO) bench-programs
+	test/trace/overhead.py --build $(B) $(TRACE_ARGS)
+
+.PHONY: check-trace bench-trace
