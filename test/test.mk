@@ -8,7 +8,8 @@ TEST_MISUSE := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/misuse/*.c
 TEST_MEMORY := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/memory/*.c)))
 TEST_PROPERTY := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/property/*.c)))
 TEST_STRESS := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/stress/*.c)))
-TEST_SCRIPTS := $(sort $(wildcard test/api/*.py test/memory/*.py test/real/*.py))
+TEST_SCRIPTS := $(sort $(wildcard test/api/*.py test/misuse/*.py test/memory/*.py \
+	test/real/*.py))
 TEST_BIN := $(TEST_API) $(TEST_MISUSE) $(TEST_MEMORY) $(TEST_PROPERTY) $(TEST_STRESS)
 TEST_HEADERS := test/tap.h include/phkmalloc.h $(wildcard test/*/*.h test/*/*.def)
 TEST_LIMIT ?= 180
@@ -47,7 +48,8 @@ check-public: $(TEST_BIN) $(SO) $(A)
 	$(TEST_RUN) $(TEST_BIN) $(TEST_SCRIPTS)
 
 check-fast: $(TEST_API) $(TEST_MISUSE) $(SO) $(A)
-	$(TEST_RUN) $(TEST_API) $(TEST_MISUSE) $(sort $(wildcard test/api/*.py))
+	$(TEST_RUN) $(TEST_API) $(TEST_MISUSE) \
+		$(sort $(wildcard test/api/*.py test/misuse/*.py))
 
 # The table of mistakes and what finds them, as a page.
 doc/misuse.md: $(B)/test/misuse/misuse $(SO)
