@@ -156,7 +156,7 @@ location(struct writer *w, struct symbols *symbols, uint64_t address)
 	l = xcalloc(1, sizeof(*l));
 	perftools__profiles__location__init(l);
 	l->id = w->out.n_location + 1;
-	l->mapping_id = (uint64_t)(module + 1);
+	l->mapping_id = (uint64_t)module + 1;
 	l->address = address - 1; /* inside the call, as pprof has it */
 	l->line = xcalloc(n, sizeof(*l->line));
 	l->n_line = n;

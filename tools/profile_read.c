@@ -82,7 +82,7 @@ profile_read(struct target *t, const struct phkmalloc_descriptor *d, struct prof
 		p->word_count = stacks.nwords;
 		p->words = xcalloc(p->word_count, sizeof(*p->words));
 		/* The first word is of no stack. */
-		if (!target_read(t, stacks.words + 8, p->words + 1, (p->word_count - 1) * 8U))
+		if (!target_read(t, stacks.words + 8, p->words + 1, ((size_t)p->word_count - 1) * 8))
 			p->word_count = 0;
 	}
 	target_require(t);

@@ -79,7 +79,7 @@ add_module(Dwfl_Module *module, void **user, const char *name, Dwarf_Addr start,
 		return DWARF_CB_OK;
 	n = dwfl_module_build_id(module, &id, &at);
 	for (int i = 0; i < n && i < 20; i++)
-		sprintf(m->build_id + 2 * i, "%02x", id[i]);
+		sprintf(m->build_id + (ptrdiff_t)2 * i, "%02x", id[i]);
 	return DWARF_CB_OK;
 }
 

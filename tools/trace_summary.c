@@ -79,7 +79,7 @@ life_label(unsigned bucket)
 static struct stack_sum *
 stack_place(const struct stack_table *t, uint32_t stack)
 {
-	size_t i = stack * 2654435761U & t->mask;
+	size_t i = (size_t)(stack * 2654435761U) & t->mask;
 
 	while (t->sums[i].stack != 0 && t->sums[i].stack != stack)
 		i = (i + 1) & t->mask;

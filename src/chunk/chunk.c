@@ -218,6 +218,7 @@ chunk_event(struct owner *o, struct pginfo *pg)
 {
 	const struct size_class *c = &size_classes[pg->chunk.class_no];
 	struct slot *slot = &o->slots[pg->chunk.class_no];
+	int nused;
 
 	switch ((enum page_state)pg->chunk.state) {
 	case PAGE_CURRENT:
@@ -229,7 +230,8 @@ chunk_event(struct owner *o, struct pginfo *pg)
 		state_set(pg, PAGE_AVAIL);
 		pgheap_insert(&slot->avail, pg);
 		/* wake chunks are free now, and those that countdown went below 0 by. */
-		countdown_set(o, pg, (size_t)(c->nchunks - c->wake + pg->chunk.countdown));
+		nused = c->nchunks - c->wake + pg->chunk.countdown;
+		countdown_set(o, pg, (size_t)nused);
 		break;
 	case PAGE_AVAIL:
 		ASSERT(pg->chunk.countdown == 0);
@@ -345,13 +347,14 @@ chunk_take_random(struct owner *o, struct slot *slot, uint64_t random)
 		word = word >> turn | (turn == 0 ? 0 : word << (64 - turn));
 		i = (lowest_bit(word) + turn) % 64;
 		store_relaxed(&pg->bits[w], pg->bits[w] & ~((uint64_t)1 << i));
-		return page_address(pg) + (w * 64 + i) * c->size;
+		return page_address(pg) + ((size_t)w * 64 + i) * c->size;
 	}
 	p = chunk_take_slow(o, slot);
 	if (p == NULL)
 		return NULL;
 	/* The page is one with room now: put back what was taken, and choose. */
 	pg = slot->page;
+	ASSERT(pg != NULL);
 	(void)chunk_index(pg, p, &i);
 	store_relaxed(&pg->bits[i / 64], pg->bits[i / 64] | (uint64_t)1 << (i % 64));
 	return chunk_take_random(o, slot, random);

@@ -57,7 +57,7 @@ owner_clear(struct owner *o)
 	}
 	for (unsigned i = 0; i < CLASS_DIRECT_COUNT; i++)
 		o->direct[i] = owner_slow ? &owner_none.slots[0] :
-		    &o->slots[size_class_of(i * 16)];
+		    &o->slots[size_class_of((size_t)i * 16)];
 	if (owner_slow_zero)
 		o->direct[0] = &owner_none.slots[0];
 }

@@ -158,7 +158,7 @@ chunk_place(const struct pginfo *pg, const void *p, struct place *place)
 static COLD void
 freed_twice(const struct pginfo *pg, unsigned w, uint64_t twice)
 {
-	size_t i = w * 64U + lowest_bit(twice);
+	size_t i = (size_t)w * 64 + lowest_bit(twice);
 	const char *p = page_address(pg) + i * chunk_size(pg);
 	struct place place = {.kind = PLACE_UNKNOWN};
 

@@ -65,7 +65,7 @@ take(struct text *t, size_t nbytes)
 
 	if ((size_t)(t->end - t->at) < nbytes)
 		t->at = t->end;
-	else
+	else if (t->at != NULL)
 		memcpy(&v, t->at, nbytes);
 	t->at += t->at == t->end ? 0 : nbytes;
 	return v;
