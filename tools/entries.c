@@ -17,7 +17,8 @@
 #define KIND_FIRST 2U
 #define KIND_FOLLOW 3U
 #define KIND_RUN_MOVING 5U
-#define OWNER_MIN 64U /* an owner's address is not below */
+#define OWNER_MIN 64U /* an owner's address is not below, */
+#define OWNER_FLAGS ((uint64_t)7) /* and has flags in these bits */
 
 bool
 read_classes(struct reader *r)
@@ -153,6 +154,30 @@ keep_bitmap(struct reader *r, const uint64_t *bits, uint32_t nwords)
 	s->bitmaps = NULL;
 }
 
+/* What a page adds to its owner, if that was known at the start. */
+static void
+count_for_owner(struct reader *r, const struct run *run, uint32_t i)
+{
+	uint64_t address = get(r->before + (size_t)i * r->d->entry_nbytes, 0, 8) & ~OWNER_FLAGS;
+	size_t low = 0, high = r->s->owner_count;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		struct owner_figures *o = &r->s->owners[mid];
+
+		if (o->address == address) {
+			o->npages++;
+			o->live += run->live;
+			o->live_nbytes += (uint64_t)run->live * r->s->classes[run->class_no].size;
+			return;
+		}
+		if (o->address < address)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+}
+
 void
 count_chunks(struct reader *r, struct run *run, uint32_t i)
 {
@@ -177,6 +202,7 @@ count_chunks(struct reader *r, struct run *run, uint32_t i)
 	f->npages++;
 	f->live += live;
 	f->hollow += run->hollow;
+	count_for_owner(r, run, i);
 	f->nfreed += npending + count_uncounted(r, i);
 }
 

@@ -20,12 +20,13 @@ static const struct command commands[] = {
 	    "  --leaks          at its end: what is still in use, by stacks\n"
 	    "  --library FILE   another library\n" },
 	{ "stat", command_stat,
-	    "stat [--json | --openmetrics] [-o FILE] [--every SECONDS] PID ... | --all",
+	    "stat [--json | --openmetrics] [--threads] [-o FILE] [--every SECONDS] PID ... | --all",
 	    "a heap in figures",
 	    "Prints totals and a row for each size class of a running process, read from outside:\n"
 	    "nothing has to be enabled before, and the process is not stopped.\n\n"
 	    "  --json            for programs\n"
 	    "  --openmetrics     for Prometheus, as its node exporter's textfile collector reads it\n"
+	    "  --threads         what each thread's pages hold, too\n"
 	    "  --all             every process on the library that may be read; as text, a line each\n"
 	    "  -o FILE           into a file, which is replaced when it is complete; counters of\n"
 	    "                    metrics never fall behind those of the file before\n"
@@ -92,7 +93,7 @@ static const struct command commands[] = {
 	    "Prints what a process allocated while it was looked at and still has in use, or what a\n"
 	    "program has in use at its end, grouped by stack, largest first. Of a program every\n"
 	    "allocation is counted, of a process one for 512 KiB. Options are those of profile.\n" },
-	{ "core", command_core, "core COREFILE stat [--json | --openmetrics] | map -o FILE",
+	{ "core", command_core, "core COREFILE stat [--json | --openmetrics] [--threads] | map -o FILE",
 	    "the same of a core file",
 	    "What stat and map say of a process, of what a core file kept of one. The files that the\n"
 	    "process had mapped have to be where they were.\n" },

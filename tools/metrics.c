@@ -55,7 +55,7 @@ json_string(FILE *f, const char *name, const char *value)
 }
 
 void
-stat_json(FILE *f, const struct look *l)
+stat_json(FILE *f, struct look *l, bool with_threads)
 {
 	const struct target *t = &l->t;
 	const struct snapshot *s = &l->s;
@@ -85,6 +85,8 @@ stat_json(FILE *f, const struct look *l)
 	JSON("owners", { "live", s->owners_live }, { "parked", s->owners_parked },
 	    { "other", s->owners_other });
 	JSON("operations", { "allocations", s->nmalloc }, { "frees", s->nfree });
+	if (with_threads)
+		threads_json(f, l);
 	json_classes(f, s);
 }
 

@@ -244,14 +244,31 @@ read_arenas(struct reader *r)
 	free(arena);
 }
 
-struct owners {
+struct owner_sums {
 	uint64_t count[3]; /* live, parked, other */
 	uint64_t nfreed[CLASS_MAX];
 };
 
+static int
+by_address(const void *a, const void *b)
+{
+	const struct owner_figures *x = a, *y = b;
+
+	return (x->address > y->address) - (x->address < y->address);
+}
+
+static void
+keep_owner(struct snapshot *s, const struct owner_figures *owner)
+{
+	if ((s->owner_count & (s->owner_count - 1)) == 0)
+		s->owners = xgrow(s->owners, s->owner_count == 0 ? 1 : s->owner_count * 2,
+		    sizeof(*owner));
+	s->owners[s->owner_count++] = *owner;
+}
+
 /* The list only grows, at its front; one that comes back to itself is damaged. */
 static bool
-read_owners(struct reader *r, struct owners *o)
+read_owners(struct reader *r, struct owner_sums *o, bool keep)
 {
 	const struct phkmalloc_descriptor *d = r->d;
 	uint64_t owner = read_u64(r, d->owners), seen = 0;
@@ -260,10 +277,11 @@ read_owners(struct reader *r, struct owners *o)
 	memset(o, 0, sizeof(*o));
 	for (uint64_t i = 0; owner != 0; i++) {
 		uint64_t next;
-		uint32_t state;
+		struct owner_figures f = { .address = owner };
 		struct span spans[] = {
 			{ .address = owner + d->owner_next, .to = &next, .nbytes = 8 },
-			{ .address = owner + d->owner_state, .to = &state, .nbytes = 4 },
+			{ .address = owner + d->owner_state, .to = &f.state, .nbytes = 4 },
+			{ .address = owner + d->owner_thread, .to = &f.thread, .nbytes = 4 },
 			{ .address = owner + d->owner_nfreed, .to = nfreed,
 			    .nbytes = d->class_count * sizeof(*nfreed) },
 		};
@@ -273,19 +291,24 @@ read_owners(struct reader *r, struct owners *o)
 			return false;
 		if ((i & (i - 1)) == 0)
 			seen = owner;
-		target_read_spans(r->t, spans, 3);
-		if (!spans[0].done || !spans[1].done || !spans[2].done)
+		target_read_spans(r->t, spans, 4);
+		if (!spans[0].done || !spans[1].done || !spans[2].done || !spans[3].done)
 			return false;
-		o->count[state < 2 ? state : 2]++;
-		for (uint32_t c = 0; c < d->class_count; c++)
+		o->count[f.state < 2 ? f.state : 2]++;
+		for (uint32_t c = 0; c < d->class_count; c++) {
 			o->nfreed[c] += nfreed[c];
+			f.nfreed += nfreed[c];
+		}
+		if (keep)
+			keep_owner(r->s, &f);
 		owner = next;
 	}
 	return true;
 }
 
 static void
-sum_up(struct snapshot *s, const struct owners *before, const struct owners *after)
+sum_up(struct snapshot *s, const struct owner_sums *before,
+    const struct owner_sums *after)
 {
 	s->owners_live = after->count[0];
 	s->owners_parked = after->count[1];
@@ -312,14 +335,16 @@ sum_up(struct snapshot *s, const struct owners *before, const struct owners *aft
 static void
 read_heap(struct reader *r)
 {
-	struct owners before, after;
+	struct owner_sums before, after;
 
 	r->before = xcalloc(BLOCK, r->d->entry_nbytes);
 	r->after = xcalloc(BLOCK, r->d->entry_nbytes);
 	r->bitmaps = xcalloc(BLOCK, BITMAP_NWORDS * sizeof(*r->bitmaps));
-	r->s->damage += !read_owners(r, &before);
+	r->s->damage += !read_owners(r, &before, true);
+	if (r->s->owner_count > 0)
+		qsort(r->s->owners, r->s->owner_count, sizeof(*r->s->owners), by_address);
 	read_arenas(r);
-	(void)read_owners(r, &after);
+	(void)read_owners(r, &after, false);
 	r->s->large_nfree = read_u64(r, r->d->large_nfree);
 	r->s->large_nmalloc = read_u64(r, r->d->large_nmalloc);
 	r->s->npurged = read_u64(r, r->d->npurged);
@@ -362,6 +387,8 @@ snapshot_free(struct snapshot *s)
 {
 	free(s->runs);
 	free(s->bitmaps);
+	free(s->owners);
+	s->owners = NULL;
 	s->runs = NULL;
 	s->bitmaps = NULL;
 }

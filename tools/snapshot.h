@@ -50,6 +50,17 @@ struct class_figures {
 	uint64_t nfreed;
 };
 
+/* A thread's pages, or those of one that ended. */
+struct owner_figures {
+	uint64_t address;
+	int32_t thread;      /* the kernel's number */
+	uint32_t state;      /* 0 live, 1 parked, 2 late, 3 lost */
+	uint64_t npages;
+	uint64_t live;       /* chunks */
+	uint64_t live_nbytes;
+	uint64_t nfreed;     /* as far as the owner has counted */
+};
+
 struct snapshot {
 	double time; /* seconds since 1970 */
 	char library[17];
@@ -74,6 +85,8 @@ struct snapshot {
 	uint64_t nmalloc, nfree;
 	struct run *runs;    /* if wanted, in the order of addresses, arena by arena */
 	size_t run_count;
+	struct owner_figures *owners; /* by address; those that were there at the start of the look */
+	size_t owner_count;
 	/*
 	 * With runs, and while there are few: for each run of chunks in turn the words that a bit
 	 * for each chunk takes, 1 in use. NULL when the heap has more.

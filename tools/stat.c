@@ -114,49 +114,11 @@ stat_list(FILE *f, const struct look *looks, size_t n)
 #undef ROW
 }
 
-static void
-print_looks(const struct look *looks, size_t n, enum stat_format format, bool list,
-    const char *path)
-{
-	struct output o;
-
-	output_begin(&o, path);
-	if (format == STAT_METRICS)
-		stat_metrics(o.f, looks, n, path);
-	else if (format == STAT_TEXT && list)
-		stat_list(o.f, looks, n);
-	if (format == STAT_JSON && (list || n > 1))
-		fputs("[\n", o.f);
-	for (size_t i = 0; i < n; i++) {
-		if (format == STAT_JSON) {
-			stat_json(o.f, &looks[i]);
-			fputs(i + 1 < n ? ",\n" : "\n", o.f);
-		} else if (format == STAT_TEXT && !list) {
-			fputs(i == 0 ? "" : "\n", o.f);
-			stat_text(o.f, &looks[i]);
-		}
-	}
-	if (format == STAT_JSON && (list || n > 1))
-		fputs("]\n", o.f);
-	output_end(&o);
-}
-
-void
-stat_print(struct target *t, enum stat_format format)
-{
-	struct look l = { .t = *t };
-
-	look_at_heap(&l.t, false, &l.s);
-	kernel_figures(&l.t, &l.k);
-	print_looks(&l, 1, format, false, NULL);
-	snapshot_free(&l.s);
-}
-
-/* --- several processes, and more than once --------------------------------------------------- */
-
+/* What is asked for, of which processes. */
 struct request {
 	enum stat_format format;
 	bool all;
+	bool threads;
 	const char *path;
 	unsigned seconds; /* between two looks; 0 for one only */
 	char **pids;
@@ -164,6 +126,36 @@ struct request {
 	struct look *looks;
 	size_t count;
 };
+
+static void
+print_looks(const struct request *r)
+{
+	bool array = r->format == STAT_JSON && (r->all || r->pid_count > 1);
+	bool list = r->format == STAT_TEXT && r->all;
+	struct output o;
+
+	output_begin(&o, r->path);
+	if (r->format == STAT_METRICS)
+		stat_metrics(o.f, r->looks, r->count, r->path);
+	else if (list)
+		stat_list(o.f, r->looks, r->count);
+	fputs(array ? "[\n" : "", o.f);
+	for (size_t i = 0; i < r->count; i++) {
+		if (r->format == STAT_JSON) {
+			stat_json(o.f, &r->looks[i], r->threads);
+			fputs(i + 1 < r->count ? ",\n" : "\n", o.f);
+		} else if (r->format == STAT_TEXT && !list) {
+			fputs(i == 0 ? "" : "\n", o.f);
+			stat_text(o.f, &r->looks[i]);
+			if (r->threads)
+				threads_text(o.f, &r->looks[i]);
+		}
+	}
+	fputs(array ? "]\n" : "", o.f);
+	output_end(&o);
+}
+
+/* --- several processes, and more than once --------------------------------------------------- */
 
 static bool
 add_look(struct request *r, struct look *l)
@@ -241,7 +233,7 @@ look_once(struct request *r)
 	else
 		status = look_at_each(r);
 	if (r->count > 0 || r->all)
-		print_looks(r->looks, r->count, r->format, r->all, r->path);
+		print_looks(r);
 	for (size_t i = 0; i < r->count; i++) {
 		snapshot_free(&r->looks[i].s);
 		target_close(&r->looks[i].t);
@@ -278,6 +270,7 @@ static const struct option long_options[] = {
 	{ "json", no_argument, NULL, 'j' },
 	{ "openmetrics", no_argument, NULL, 'm' },
 	{ "all", no_argument, NULL, 'a' },
+	{ "threads", no_argument, NULL, 't' },
 	{ "every", required_argument, NULL, 'e' },
 	{ 0 },
 };
@@ -293,6 +286,8 @@ take_option(struct request *r, int c)
 		r->format = STAT_METRICS;
 	else if (c == 'a')
 		r->all = true;
+	else if (c == 't')
+		r->threads = true;
 	else if (c == 'o')
 		r->path = optarg;
 	else if (c != 'e')
@@ -303,16 +298,24 @@ take_option(struct request *r, int c)
 	return *end == '\0' && r->seconds > 0 && r->seconds <= 86400;
 }
 
-enum stat_format
-stat_options(int argc, char **argv)
+void
+stat_core(int argc, char **argv, const char *path)
 {
-	struct request r = { .format = STAT_TEXT };
+	struct request r = { .format = STAT_TEXT, .pid_count = 1, .count = 1 };
+	struct look l = { 0 };
 	int c;
 
 	while ((c = getopt_long(argc, argv, "", long_options, NULL)) != -1)
-		if ((c != 'j' && c != 'm') || !take_option(&r, c))
+		if ((c != 'j' && c != 'm' && c != 't') || !take_option(&r, c))
 			usage("core");
-	return r.format;
+	if (optind != argc)
+		usage("core");
+	target_open_core(&l.t, path);
+	look_at_heap(&l.t, false, &l.s);
+	r.looks = &l;
+	print_looks(&r);
+	snapshot_free(&l.s);
+	target_close(&l.t);
 }
 
 int

@@ -15,15 +15,16 @@ struct look {
 	struct kernel_figures k;
 };
 
-/* From the command line of core; leaves optind at what follows the options. */
-enum stat_format stat_options(int argc, char **argv);
-/* Reads the heap of an open target and prints it. */
-void stat_print(struct target *t, enum stat_format format);
+/* The same of a core file, with what follows "stat" on the command line. */
+void stat_core(int argc, char **argv, const char *path);
 
 void stat_text(FILE *f, const struct look *l);
 /* A line for each process. */
 void stat_list(FILE *f, const struct look *looks, size_t n);
-void stat_json(FILE *f, const struct look *l);
+void stat_json(FILE *f, struct look *l, bool with_threads);
+/* Each thread's pages; these sort the look's owners by what is in use. */
+void threads_text(FILE *f, struct look *l);
+void threads_json(FILE *f, struct look *l);
 /* before is the path of what was written last, whose counters are not gone back behind, or NULL. */
 void stat_metrics(FILE *f, const struct look *looks, size_t n, const char *before);
 

@@ -275,15 +275,18 @@ end_screen(void)
 		endwin();
 }
 
-/* Only sums are shown, so a snapshot owns nothing. */
+/* Only sums are shown, so what a snapshot owns goes at once. */
 static void
 look(struct view *v, struct target *t, const struct phkmalloc_descriptor *d)
 {
 	struct snapshot s;
+	bool ok;
 
 	if (v->ended)
 		return;
-	if (!snapshot_take(t, d, false, NULL, &s)) {
+	ok = snapshot_take(t, d, false, NULL, &s);
+	snapshot_free(&s);
+	if (!ok) {
 		if (v->looks == 0 || t->status != STATUS_GONE)
 			target_require(t);
 		v->ended = true;

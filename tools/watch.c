@@ -52,12 +52,15 @@ static bool
 look_at(pid_t pid, struct look *l)
 {
 	struct phkmalloc_descriptor d;
+	bool ok;
 
 	memset(l, 0, sizeof(*l));
 	if (!target_try_pid(&l->t, pid))
 		return false;
 	kernel_figures(&l->t, &l->k);
-	return find_descriptor(&l->t, &d) && snapshot_take(&l->t, &d, false, NULL, &l->s);
+	ok = find_descriptor(&l->t, &d) && snapshot_take(&l->t, &d, false, NULL, &l->s);
+	snapshot_free(&l->s); /* only sums are told */
+	return ok;
 }
 
 static void

@@ -122,6 +122,22 @@ def test_options():
     report(not wrong, "under options figures are those of malloc_stats(), too", "\n".join(wrong))
 
 
+def test_threads():
+    p, _ = start("churn", 3)
+    r = tool("stat", "--threads", "--json", p.pid)
+    d = json.loads(r.stdout)
+    live = [x for x in d["threads"] if x["state"] == "live"]
+    tids = set(os.listdir(f"/proc/{p.pid}/task"))
+    report(len(live) == 4 and {str(x["thread"]) for x in live} == tids and
+           all(x["name"] == "heap" for x in live), "--threads has each thread", d["threads"])
+    report(0.9 < sum(x["live_bytes"] for x in d["threads"]) / d["chunks"]["live_bytes"] <= 1 and
+           0.9 < sum(x["pages"] for x in d["threads"]) / d["chunks"]["pages"] <= 1,
+           "and together they have the chunks", d)
+    r = tool("stat", "--threads", p.pid)
+    report(re.search(rf"^ +{p.pid}  heap +live ", r.stdout, re.M), "and as text", r.stdout)
+    stop(p)
+
+
 def test_formats(folder):
     p, _ = start("quiet", 10)
     r = tool("stat", p.pid)
@@ -364,6 +380,7 @@ def test_core(folder):
 with tempfile.TemporaryDirectory() as FOLDER:
     test_quiet()
     test_options()
+    test_threads()
     test_formats(FOLDER)
     test_several(FOLDER)
     test_errors(FOLDER)
