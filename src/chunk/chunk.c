@@ -170,6 +170,8 @@ page_release(struct owner *o, struct pginfo *pg)
 {
 	uintptr_t word = (uintptr_t)o | owner_tag;
 
+	if (UNLIKELY(chunk_keep))
+		chunk_page_ends(pg);
 	if (!__atomic_compare_exchange_n(&pg->owner, &word, MALLOC_PAGE_MOVING, false,
 	    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		return false;

@@ -115,6 +115,17 @@ release_chunk(struct owner *o, struct pginfo *pg, void *p, size_t i)
 	return chunk_free_slow(o, pg, p);
 }
 
+void
+chunk_page_ends(struct pginfo *pg)
+{
+	size_t size = chunk_size(pg);
+	char *p = page_address(pg);
+
+	for (size_t i = 0; i < pg->chunk.nchunks; i++, p += size)
+		if (note_state(load_relaxed(note_of(pg, i))) == NOTE_FREED)
+			check_freed(pg, p, size, "free");
+}
+
 /* --- held back ------------------------------------------------------------------------------ */
 
 static void
@@ -125,7 +136,7 @@ release_held(struct owner *o, void *p)
 	size_t i;
 
 	if (!owner_is(load_relaxed(&pg->owner))) {
-		careful_release_large(pg);
+		large_release(pg);
 		return;
 	}
 	check_freed(pg, p, chunk_size(pg), "free");

@@ -32,8 +32,6 @@ void careful_place(const struct pginfo *pg, const void *p, struct place *place);
 /* The same for large allocations only. */
 enum ptr_fault careful_free_large(struct pginfo *pg, void *p, const char *func);
 void *careful_resize_large(struct pginfo *pg, void *p, size_t n, const char *func);
-/* Gives back one that was held. */
-void careful_release_large(struct pginfo *pg);
 /* Holds freed memory back; false when there is no room for it. */
 bool careful_hold(void *p, size_t nbytes);
 /* The first byte of its canary that was changed, from its start, or FILL_WHOLE. In use or not. */

@@ -1,6 +1,6 @@
 /*
  * careful_large.c: large allocations under options; see careful.h. Protected by whoever holds the
- * allocation; LOCK_GUARD is taken to make one trap. No state.
+ * allocation. No state.
  */
 #include "diag/stack.h"
 #include "heap/careful.h"
@@ -8,8 +8,7 @@
 #include "heap/held.h"
 #include "heap/imalloc.h"
 #include "large/large.h"
-#include "os/lock.h"
-#include "os/vm.h"
+#include "page/guard.h"
 
 /* Of a freed large allocation so much is filled with junk at the first level. */
 #define JUNK_NBYTES malloc_pagesize
@@ -72,24 +71,12 @@ careful_alloc_pages(size_t n, size_t alignment, bool zero)
 	return p;
 }
 
-/* Pages that were held back trap; they can be used again before they are given back. */
-void
-careful_release_large(struct pginfo *pg)
-{
-	size_t nbytes = (size_t)pg->large.npages << malloc_pageshift;
-
-	/* If the kernel does not let them be used, they stay as they are. */
-	if (vm_unguard(page_address(pg), nbytes) || vm_renew(page_address(pg), nbytes))
-		large_release(pg);
-}
-
 /* Held back, it traps at each access and takes addresses only. */
 enum ptr_fault
 careful_free_large(struct pginfo *pg, void *p, const char *func)
 {
 	enum ptr_fault fault = large_claim(pg, p);
-	size_t usable, nbytes;
-	bool traps;
+	size_t usable;
 
 	if (fault != PTR_OK)
 		return fault;
@@ -98,18 +85,10 @@ careful_free_large(struct pginfo *pg, void *p, const char *func)
 	if (opt.stacks)
 		pg->large.freed = stack_record(STACK_DEPTH);
 	large_forget(pg);
-	if (opt.delay) {
-		nbytes = (size_t)pg->large.npages << malloc_pageshift;
-		/* careful_check reads canaries with this lock held. */
-		lock_take(LOCK_GUARD);
-		traps = vm_guard(page_address(pg), nbytes);
-		lock_drop(LOCK_GUARD);
-		if (traps && careful_hold(page_address(pg), malloc_pagesize))
-			return PTR_OK;
-		if (traps) {
-			careful_release_large(pg);
-			return PTR_OK;
-		}
+	if (opt.delay && guard_free(pg, pg->large.npages)) {
+		if (!careful_hold(page_address(pg), malloc_pagesize))
+			large_release(pg);
+		return PTR_OK;
 	}
 	if (opt.junk != 0) {
 		usable = large_usable(pg);
@@ -130,8 +109,9 @@ careful_resize_large(struct pginfo *pg, void *p, size_t n, const char *func)
 		check_canary(pg, p, had, large_canary_end(pg), func);
 	if (end <= malloc_maxsize || pg->large.concealed)
 		return NULL;
-	/* Pages that are given up with others have to trap, and the end of pages is the end. */
-	if (opt.delay || opt.page_end)
+	/* What is given up has to be held, and its end to be the pages' end. */
+	if (opt.page_end || (opt.delay && round_up(end, malloc_pagesize) >> malloc_pageshift !=
+	    pg->large.npages))
 		return NULL;
 	store_release(&pg->large.canary, false);
 	to = large_resize(pg, p, end);

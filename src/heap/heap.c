@@ -15,9 +15,11 @@
 #include "large/large.h"
 #include "os/env.h"
 #include "os/lock.h"
+#include "os/signal.h"
 #include "os/thread.h"
 #include "os/unwind.h"
 #include "os/vm.h"
+#include "page/guard.h"
 #include "page/page_alloc.h"
 #include "watch/profile.h"
 #include "watch/trace.h"
@@ -38,6 +40,7 @@ malloc_init(void)
 		conf_init();
 		vm_lazy = opt.hint;
 		page_guards = opt.guard;
+		page_traps = opt.delay;
 		page_random = opt.random;
 		page_cache_shift = opt.cache_shift;
 		if (opt.sample_rate != 0 && opt.sample_rate < chunk_poke)
@@ -77,6 +80,8 @@ constructor(void)
 		(void)stack_init();
 	if (opt.sample_rate != 0)
 		sample_init();
+	if (opt.sample_rate != 0 || opt.guard || opt.delay)
+		signal_trap(heap_trapped);
 }
 
 __attribute__((destructor)) static void

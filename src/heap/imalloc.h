@@ -21,6 +21,8 @@ struct pginfo *heap_verify(const void *p, const char *func);
  * given to a sized deallocation.
  */
 void heap_report(const char *func, enum ptr_fault fault, const void *p, size_t freed_size);
+/* Reports an access that trapped, if the address is the heap's. Always false: it is not mended. */
+bool heap_trapped(void *address);
 /* What p, an address in the page of an allocation, belongs to. */
 void heap_place(struct pginfo *pg, const void *p, struct place *place);
 

@@ -78,6 +78,45 @@ heap_report(const char *func, enum ptr_fault fault, const void *p, size_t freed_
 	fault_report(func, fault == PTR_OK ? where : fault, p, &place);
 }
 
+/* What stands before a guard: a large allocation, or the last chunk of a page. */
+static void
+place_before(struct pginfo *guard, struct place *place)
+{
+	struct pginfo *pg = guard - 1;
+	const char *last = page_address(guard) - 1;
+
+	if (owner_is(load_acquire(&pg->owner))) {
+		chunk_place(pg, last, place);
+		careful_place(pg, (void *)place->start, place);
+		return;
+	}
+	(void)locate(last, place);
+}
+
+/* Called by the signal handler with the address of an access that failed. */
+bool
+heap_trapped(void *address)
+{
+	struct place place = {.kind = PLACE_UNKNOWN};
+	struct pginfo *pg = page_dir_find(address);
+	enum ptr_fault fault = PTR_USED_FREE;
+
+	if (sample_owns(address)) {
+		sample_trapped(address);
+		return false;
+	}
+	if (pg == NULL)
+		return false;
+	if (load_acquire(&pg->owner) == MALLOC_FIRST && pg->large.guard != GUARD_NONE) {
+		fault = PTR_OVERFLOW;
+		place_before(pg, &place);
+	} else if (locate(address, &place) != PTR_FREE_PAGE) {
+		return false;
+	}
+	fault_report("program", fault, address, &place);
+	return false;
+}
+
 struct pginfo *
 heap_verify(const void *p, const char *func)
 {

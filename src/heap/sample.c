@@ -14,7 +14,6 @@
 #include "diag/stack.h"
 #include "os/env.h"
 #include "os/lock.h"
-#include "os/signal.h"
 #include "os/vm.h"
 
 #include <string.h>
@@ -92,24 +91,19 @@ sample_place(const void *p, struct place *place)
 	place_of(&samples[slot_near(p)], place);
 }
 
-/* Called by the signal handler with the address of an access that failed. */
-static bool
-trapped(void *address)
+void
+sample_trapped(void *address)
 {
 	struct place place = {.kind = PLACE_UNKNOWN};
-	const struct sample *s;
+	const struct sample *s = &samples[slot_near(address)];
 	enum ptr_fault fault;
 
-	if (!sample_owns(address))
-		return false;
-	s = &samples[slot_near(address)];
 	place_of(s, &place);
 	if (s->state == SLOT_FREED)
 		fault = PTR_USED_FREE;
 	else
 		fault = (uintptr_t)address < place.start ? PTR_UNDERFLOW : PTR_OVERFLOW;
 	fault_report("program", fault, address, &place);
-	return false;
 }
 
 void
@@ -127,7 +121,6 @@ sample_init(void)
 		unused[i] = (uint16_t)i;
 	unused_count = SLOT_COUNT;
 	store_release(&pool, base);
-	signal_trap(trapped);
 }
 
 /* A slot to use, or NULL. LOCK_SAMPLE held. */

@@ -12,7 +12,7 @@
 #include "chunk/owner.h"
 #include "diag/fault.h"
 
-/* Reserves the pages and takes SIGSEGV and SIGBUS over; once, in the constructor. */
+/* Reserves the pages; once, in the constructor. */
 void sample_init(void);
 /* NULL when n or the alignment is too large or all pages are in use. */
 void *sample_alloc(size_t n, size_t alignment);
@@ -28,6 +28,8 @@ struct sample_counts {
 	uint64_t live_nbytes; /* asked for, and in use */
 };
 extern struct sample_counts sample_counts HIDDEN;
+/* Reports an access to the pages that trapped. */
+void sample_trapped(void *address);
 void sample_place(const void *p, struct place *place);
 
 #endif

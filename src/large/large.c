@@ -5,6 +5,7 @@
 #include "large/large.h"
 
 #include "os/vm.h"
+#include "page/guard.h"
 #include "page/page_alloc.h"
 
 #include <string.h>
@@ -147,7 +148,7 @@ resize_claimed(struct pginfo *pg, void *p, size_t n)
 	size_t npages = pages_for(n), have = pg->large.npages;
 	bool zero;
 
-	if (npages < have && page_guards)
+	if (npages < have && (page_guards || page_traps))
 		return NULL;
 	if (npages < have)
 		pages_shrink(pg, npages);

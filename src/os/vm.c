@@ -24,6 +24,7 @@ unsigned long vm_fail_countdown;
 bool vm_fail_all;
 unsigned long vm_calls;
 bool vm_lazy;
+bool vm_guard_splits;
 
 /* True when a test wants this call to fail. */
 static bool
@@ -164,9 +165,15 @@ vm_guard(void *base, size_t nbytes)
 	bool done = !injected();
 
 	/* Guards without a mapping of their own, in Linux from 6.13 on; else a mapping. */
-	if (done && madvise(base, nbytes, MADV_GUARD_INSTALL) != 0)
+	if (done && !load_relaxed(&vm_guard_splits) &&
+	    madvise(base, nbytes, MADV_GUARD_INSTALL) == 0)
+		nbytes = 0;
+	if (done && nbytes != 0) {
+		if (errno == EINVAL)
+			store_relaxed(&vm_guard_splits, true);
 		done = mprotect(base, nbytes, PROT_NONE) == 0 &&
 		    madvise(base, nbytes, MADV_DONTNEED) == 0;
+	}
 	errno = saved;
 	return done;
 }
@@ -177,8 +184,11 @@ vm_unguard(void *base, size_t nbytes)
 	int saved = errno;
 	bool done = !injected();
 
-	if (done && madvise(base, nbytes, MADV_GUARD_REMOVE) != 0)
-		done = mprotect(base, nbytes, PROT_READ | PROT_WRITE) == 0;
+	/* It may be either, whatever guards are now. */
+	if (done)
+		done = (madvise(base, nbytes, MADV_GUARD_REMOVE) == 0 &&
+		    !load_relaxed(&vm_guard_splits)) ||
+		    mprotect(base, nbytes, PROT_READ | PROT_WRITE) == 0;
 	errno = saved;
 	return done;
 }

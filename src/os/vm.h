@@ -46,6 +46,8 @@ bool vm_renew(void *base, size_t nbytes);
 /* Makes a committed range trap at each access, and usable again; its bytes are zero then. */
 bool vm_guard(void *base, size_t nbytes);
 bool vm_unguard(void *base, size_t nbytes);
+/* Whether each guard is two mappings more, of which a process has 65,530: before Linux 6.13. */
+extern bool vm_guard_splits;
 /* Leaves a range out of core dumps, or puts it back. */
 bool vm_conceal(void *base, size_t nbytes, bool on);
 /* Asks for huge pages in the range; only ever a hint. */

@@ -87,7 +87,7 @@ struct pginfo {
 		struct {
 			uint32_t npages;
 			bool moved;         /* its mapping was moved here by the kernel */
-			bool guard;         /* no allocation: traps at each access */
+			uint8_t guard;      /* enum guard: no allocation, but a page that traps */
 			bool concealed;     /* left out of core dumps, cleared when freed */
 			bool canary;        /* a canary stands behind it */
 			uint32_t start;     /* bytes from the page to the allocation, below 64 KiB */
@@ -101,6 +101,12 @@ struct pginfo {
 } ALIGNED(CACHE_LINE);
 
 _Static_assert(sizeof(struct pginfo) == CACHE_LINE, "free() finds the entry by shift and mask");
+
+enum guard {
+	GUARD_NONE,
+	GUARD_IDLE,  /* it could not be made to trap: a page that nobody uses */
+	GUARD_TRAPS,
+};
 
 struct arena {
 	char *origin;
@@ -123,6 +129,19 @@ struct arena {
 /* arenas[0] is the one that fast paths know; others exist when it is full or had to be small. */
 extern struct arena arenas[ARENA_MAX] HIDDEN;
 extern unsigned arena_count HIDDEN;
+
+/* Says what a page is. Page lock held, or the page is nobody's but the caller's. */
+ALWAYS_INLINE void
+page_dir_set(struct pginfo *pg, uintptr_t kind)
+{
+	/*
+	 * Nobody may act on an entry that is no owner without the page lock, so the order of
+	 * these stores matters only to a thread that passes a wrong pointer at this moment;
+	 * with recip 0 it finds no chunk there.
+	 */
+	store_relaxed(&pg->recip, 0);
+	store_release(&pg->owner, kind);
+}
 
 /* Finds the entry of the page that contains p in the first arena; false when it is not there. */
 ALWAYS_INLINE bool

@@ -14,6 +14,7 @@
 #include "os/vm.h"
 #include "page/arena.h"
 #include "page/dirty.h"
+#include "page/guard.h"
 #include "page/pgfree.h"
 
 #define DIRTY_SLACK ((size_t)64)        /* 4 MiB */
@@ -22,7 +23,6 @@
 #define DECAY_MS 500U
 
 struct page_layer page_layer;
-bool page_guards;
 bool page_random;
 int page_cache_shift;
 
@@ -40,21 +40,9 @@ page_tree(void)
 /* --- runs ------------------------------------------------------------------------------- */
 
 static void
-entry_set(struct pginfo *pg, uintptr_t kind)
-{
-	/*
-	 * Nobody may act on an entry that is no owner without the page lock, so the order of
-	 * these stores matters only to a thread that passes a wrong pointer at this moment;
-	 * with recip 0 it finds no chunk there.
-	 */
-	store_relaxed(&pg->recip, 0);
-	store_release(&pg->owner, kind);
-}
-
-static void
 run_insert(struct pginfo *run, size_t npages)
 {
-	entry_set(run, MALLOC_FREE);
+	page_dir_set(run, MALLOC_FREE);
 	run->free.npages = (uint32_t)npages;
 	run->free.ndirty = (uint32_t)dirty_count(run, npages);
 	run->free.left = run->free.right = NULL;
@@ -81,11 +69,11 @@ run_give(struct pginfo *first, size_t npages)
 	struct pginfo *before = pgfree_before(&tree, first);
 	struct pginfo *after = pgfree_after(&tree, first);
 
-	entry_set(first, MALLOC_FOLLOW);
+	page_dir_set(first, MALLOC_FOLLOW);
 	if (after != NULL && first + npages == after) {
 		run_remove(after);
 		npages += after->free.npages;
-		entry_set(after, MALLOC_FOLLOW);
+		page_dir_set(after, MALLOC_FOLLOW);
 	}
 	if (before != NULL && before + before->free.npages == first) {
 		run_remove(before);
@@ -214,7 +202,7 @@ purge_down_to(size_t keep)
 		run_remove(run);
 		if (first != run)
 			run_insert(run, (size_t)(first - run));
-		entry_set(first, MALLOC_FREE);
+		page_dir_set(first, MALLOC_FREE);
 		first->free.npages = (uint32_t)npages;
 		first->free.purging = true;
 		lock_drop(LOCK_PAGE);
@@ -285,47 +273,30 @@ run_take(size_t npages, size_t align)
 		first += env_random() % (run->free.npages - need + 1);
 	run_cut(run, first, npages);
 	first->large.npages = (uint32_t)npages;
-	first->large.moved = first->large.guard = first->large.concealed = first->large.canary = false;
+	first->large.guard = GUARD_NONE;
+	first->large.moved = first->large.concealed = first->large.canary = false;
 	first->large.allocated = first->large.freed = 0;
 	first->large.sampled = 0;
 	first->large.start = 0;
 	first->large.nbytes = npages << malloc_pageshift;
-	entry_set(first, MALLOC_FIRST);
+	page_dir_set(first, MALLOC_FIRST);
 	return first;
 }
 
-/* Splits the last page off a run and makes it trap. It stays an entry of its own. */
-static void
-guard_set(struct pginfo *first)
+/* What was taken can be used, and its guard is set; else it is given back. */
+static struct pginfo *
+run_ready(struct pginfo *first, size_t npages)
 {
-	struct pginfo *guard = first + first->large.npages - 1;
-
-	lock_take(LOCK_PAGE);
-	first->large.npages--;
-	guard->large.npages = 1;
-	guard->large.moved = false;
-	/* Without its trap it is a page that nobody uses. */
-	guard->large.guard = true;
-	entry_set(guard, MALLOC_FIRST);
-	if (first->owner == MALLOC_RUN_MOVING)
-		entry_set(first, MALLOC_PAGE_MOVING);
-	lock_drop(LOCK_PAGE);
-	(void)vm_guard(page_address(guard), malloc_pagesize);
-}
-
-/* The pages to give back with a run: its guard goes along if it can be made usable again. */
-static size_t
-guard_clear(struct pginfo *guard)
-{
-	char *page = page_address(guard);
-
-	ASSERT(guard->large.guard);
-	if (!vm_unguard(page, malloc_pagesize))
-		return 0;
-	lock_take(LOCK_PAGE);
-	entry_set(guard, MALLOC_FOLLOW);
-	lock_drop(LOCK_PAGE);
-	return 1;
+	if (page_traps && !vm_unguard(page_address(first), npages << malloc_pageshift)) {
+		lock_take(LOCK_PAGE);
+		page_layer.nused -= npages;
+		run_give(first, npages);
+		lock_drop(LOCK_PAGE);
+		return NULL;
+	}
+	if (page_guards)
+		guard_set(first);
+	return first;
 }
 
 struct pginfo *
@@ -340,18 +311,21 @@ pages_take(size_t npages, size_t align, bool *zero)
 	first = run_take(npages, align);
 	*zero = first != NULL && !vm_lazy && dirty_count(first, npages) == 0;
 	lock_drop(LOCK_PAGE);
-	if (first != NULL && page_guards)
-		guard_set(first);
+	if (first != NULL && UNLIKELY(page_guards | page_traps))
+		first = run_ready(first, npages);
 	return first;
 }
 
 void
 pages_give(struct pginfo *first, size_t npages)
 {
+	bool zero;
+
 	if (page_guards)
 		npages += guard_clear(first + npages);
+	zero = guard_free(first, npages);
 	lock_take(LOCK_PAGE);
-	dirty_set(first, npages, true);
+	dirty_set(first, npages, !zero);
 	page_layer.nused -= npages;
 	run_give(first, npages);
 	purge_due();
@@ -363,6 +337,7 @@ pages_give_clean(struct pginfo *first, size_t npages)
 {
 	if (page_guards)
 		npages += guard_clear(first + npages);
+	(void)guard_free(first, npages);
 	lock_take(LOCK_PAGE);
 	page_layer.nused -= npages;
 	run_give(first, npages);
@@ -376,14 +351,14 @@ pages_grow(struct pginfo *first, size_t more, bool *zero)
 	struct pginfo *run;
 	bool done = false;
 
-	if (page_guards)
+	if (page_guards || page_traps)
 		return false;
 	lock_take(LOCK_PAGE);
 	run = pgfree_after(&tree, first);
 	if (run == first + npages && run->free.npages >= more) {
 		run_cut(run, run, more);
 		*zero = !vm_lazy && dirty_count(run, more) == 0;
-		entry_set(run, MALLOC_FOLLOW);
+		page_dir_set(run, MALLOC_FOLLOW);
 		first->large.npages = (uint32_t)(npages + more);
 		done = true;
 	}
@@ -396,8 +371,8 @@ pages_shrink(struct pginfo *first, size_t npages)
 {
 	size_t less;
 
-	if (page_guards)
-		return;
+	ASSERT(!page_guards);
+	ASSERT(!page_traps);
 	lock_take(LOCK_PAGE);
 	less = first->large.npages - npages;
 	first->large.npages = (uint32_t)npages;
@@ -472,14 +447,14 @@ page_take_for_chunks(size_t nbytes, void **meta)
 	*meta = meta_take(nbytes);
 	if (*meta != NULL) {
 		first = run_take(1U + page_guards, 1);
-		if (first == NULL)
-			meta_give(*meta, nbytes);
-		else
-			entry_set(first, page_guards ? MALLOC_RUN_MOVING : MALLOC_PAGE_MOVING);
+		if (first != NULL)
+			page_dir_set(first, page_guards ? MALLOC_RUN_MOVING : MALLOC_PAGE_MOVING);
 	}
 	lock_drop(LOCK_PAGE);
-	if (first != NULL && page_guards)
-		guard_set(first);
+	if (first != NULL && UNLIKELY(page_guards | page_traps))
+		first = run_ready(first, 1U + page_guards);
+	if (first == NULL && *meta != NULL)
+		pages_meta_give(*meta, nbytes);
 	return first;
 }
 
@@ -488,13 +463,15 @@ page_give_for_chunks(struct pginfo *pg, size_t nbytes)
 {
 	uint64_t *bits = pg->bits;
 	size_t npages = 1;
+	bool zero;
 
 	if (page_guards)
 		npages += guard_clear(pg + 1);
+	zero = guard_free(pg, npages);
 	lock_take(LOCK_PAGE);
 	store_relaxed(&pg->recip, 0);
 	meta_give(bits, nbytes);
-	dirty_set(pg, npages, true);
+	dirty_set(pg, npages, !zero);
 	page_layer.nused -= npages;
 	run_give(pg, npages);
 	purge_due();

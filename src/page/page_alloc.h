@@ -10,10 +10,9 @@
 #include "page/page.h"
 
 /*
- * Set before the first run is taken: each run is followed by a page that traps at each access,
- * and the run that fits is chosen at random; and what part of the pages in use may be cached.
+ * Set before the first run is taken: the run that fits is chosen at random; and what part of the
+ * pages in use may be cached. See also guard.h.
  */
-extern bool page_guards;
 extern bool page_random;
 extern int page_cache_shift;
 

@@ -11,7 +11,6 @@
 /* What becomes of a process that makes the mistake. */
 enum fate {
 	ABORTS,  /* with the message */
-	TRAPS,   /* SIGSEGV: the kernel says no */
 	WARNS,   /* with the message as a warning, and goes on */
 	SAYS,    /* goes on; standard error contains the text */
 	PASSES,  /* nothing happens: no mistake, or one that cannot be seen */
@@ -27,6 +26,7 @@ static const size_t slack[] = {48, 80, 112, 160, 384, 1536, 28672, 0};
 static const size_t slack_canary[] = {32, 64, 96, 144, 368, 1520, 28656, 0};
 static const size_t large[] = {32769, 65536, 100000, MB, 10 * MB, 100 * MB, 0};
 static const size_t pages[] = {131072, 200000, MB, 100 * MB, 0};
+static const size_t whole_pages[] = {65536, 131072, MB, 100 * MB, 0};
 static const size_t all[] = {1, 16, 24, 100, 128, 1000, 1024, 4096, 5000, 32768, 32769, 65536,
     100000, MB, 10 * MB, 100 * MB, 0};
 static const size_t usual[] = {1, 24, 128, 1000, 4096, 5000, 32768, 65536, 100000, MB,
@@ -52,6 +52,8 @@ static const size_t numbers[] = {1, 8, 16, 4096, 65536, 0x123450, 0};
 #define MODIFIED "modified (chunk-) pointer|modified (page-) pointer"
 #define CANARY "canary is corrupted, written past the end of"
 #define WRITTEN "written after it was freed"
+#define PAST "access past the end of"
+#define USED "used after it was freed"
 
 static const struct row {
 	const char *name;
@@ -163,8 +165,6 @@ as_written(const struct row *row, const struct ended *e)
 	switch (row->fate) {
 	case ABORTS:
 		return died_of(e, SIGABRT) && said(e, row);
-	case TRAPS:
-		return died_of(e, SIGSEGV);
 	case WARNS:
 	case SAYS:
 		return e->status == 0 && said(e, row);
@@ -200,8 +200,8 @@ show_text(const char *text)
 static void
 show_table(void)
 {
-	static const char *const fates[] = {[ABORTS] = "abort", [TRAPS] = "SIGSEGV",
-	    [WARNS] = "warning", [SAYS] = "goes on", [PASSES] = "nothing", [MUTE] = "abort, silent"};
+	static const char *const fates[] = {[ABORTS] = "abort", [WARNS] = "warning",
+	    [SAYS] = "goes on", [PASSES] = "nothing", [MUTE] = "abort, silent"};
 
 	printf("# Mistakes, and what finds them\n\n"
 	    "Written by `test/misuse/misuse --table` from the rows that the test checks. Each row is\n"

@@ -148,10 +148,51 @@ write_freed_large(size_t n)
 {
 	char *p = malloc(n);
 
+	expect(p + n / 2, "RUN");
 	free(p);
 	spoil(opaque_char(p) + n / 2, 1);
 	return 0;
 }
+
+static int
+read_freed_large(size_t n)
+{
+	char *p = malloc(n);
+
+	expect(p + n - 1, "RUN");
+	free(p);
+	return opaque_char(p)[n - 1];
+}
+
+/* One of many that are all freed, the written one among the first or the last. */
+static int
+write_freed_page(size_t n, bool before)
+{
+	size_t count = ((size_t)1 << 20) / (n < 16 ? 16 : n) + 2;
+	char **p = mmap(NULL, count * sizeof(*p), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	    -1, 0), *one;
+
+	for (size_t i = 0; i < count; i++)
+		p[i] = malloc(n);
+	one = p[count / 2];
+	if (before) {
+		expect_written(one, one + n / 2);
+		free(one);
+		spoil(opaque_char(one) + n / 2, 1);
+	} else {
+		expect(one + n / 2, "RUN");
+	}
+	for (size_t i = 0; i < count; i++)
+		if (!before || i != count / 2)
+			free(p[i]);
+	malloc_trim(0);
+	if (!before)
+		spoil(opaque_char(one) + n / 2, 1);
+	return 0;
+}
+
+static int write_freed_page_goes(size_t n) { return write_freed_page(n, true); }
+static int write_freed_page_gone(size_t n) { return write_freed_page(n, false); }
 
 static int
 write_freed_checked(size_t n)
@@ -182,10 +223,33 @@ write_freed_left(size_t n)
 static int
 overflow_trap(size_t n)
 {
-	char *p = malloc(n);
+	char *p = malloc(n), *end = p + n + (16 - n % 16) % 16;
 
-	spoil(p + n + (16 - n % 16) % 16, 1);
+	expect_at(end, p, "");
+	spoil(end, 1);
 	return 0;
+}
+
+static int
+overflow_trap_64(size_t n)
+{
+	char *p = malloc(n), *end = (char *)(((uintptr_t)p + n + PAGE - 1) & ~(uintptr_t)(PAGE - 1));
+
+	expect_at(end, p, "");
+	spoil(p + n, 64);
+	return 0;
+}
+
+/* What stands before is a guard of something else. */
+static int
+underflow_trap(size_t n)
+{
+	/* Before the heap's first page nothing is mapped. */
+	char *first = malloc(1000), *p = malloc(n);
+
+	expect(p - 1, "ANY");
+	spoil(opaque_char(p - 1), 1);
+	return first == NULL;
 }
 
 /* Some page of chunks ends; what is behind traps. */
@@ -195,6 +259,7 @@ overflow_page(size_t n)
 	char *p = malloc(n);
 	char *end = (char *)((uintptr_t)p | (PAGE - 1)) + 1;
 
+	expect(NULL, "ANY");
 	spoil(end, 1);
 	return 0;
 }
