@@ -139,7 +139,7 @@ static int
 start(void *arg)
 {
 	const struct turn *t = arg;
-	char at[24];
+	char at[24], trace[40];
 
 	snprintf(at, sizeof(at), "%lu", t->at);
 	setenv("FAIL_AT", at, 1);
@@ -147,6 +147,9 @@ start(void *arg)
 		setenv("FAIL_ALL", "1", 1);
 	if (t->options[0] != '\0')
 		setenv("MALLOC_OPTIONS", t->options, 1);
+	snprintf(trace, sizeof(trace), "/tmp/fault.%d.trace", (int)getppid());
+	setenv("MALLOC_TRACE_FILE", trace, 1);
+	unlink(trace);
 	execl("/proc/self/exe", "fault", "turn", (char *)NULL);
 	return 127;
 }
@@ -187,12 +190,14 @@ static const struct {
 	{"B1", "with everything in the profile", 40},
 	{"H>>", "with lazy purging and a large cache", 30},
 	{"F<<<<", "with freed memory held back and no cache", 40},
+	{"UU", "while everything is recorded", 40},
 };
 
 int
 main(int argc, char **argv)
 {
 	struct rlimit none = {0, 0};
+	char trace[40];
 
 	setrlimit(RLIMIT_CORE, &none);
 	/* A turn must never come to start turns of its own. */
@@ -206,5 +211,7 @@ main(int argc, char **argv)
 		    sets[i].what);
 		ok(from != 0, "all may fail from any one on %s", sets[i].what);
 	}
+	snprintf(trace, sizeof(trace), "/tmp/fault.%d.trace", (int)getpid());
+	unlink(trace);
 	return tap_done();
 }
