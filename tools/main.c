@@ -58,6 +58,7 @@ static const struct command commands[] = {
 	    "  --html       a page with plots that needs nothing else\n"
 	    "  --perfetto   events for ui.perfetto.dev and Chrome's trace viewer\n"
 	    "  -o FILE      into a file\n"
+	    "  --process N, --pid PID    which process\n"
 	    "  --from, --to, --limit    seconds since the start, and operations at most, of --print\n"
 	    "               and --perfetto\n" },
 	{ "replay", command_replay,
