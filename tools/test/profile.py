@@ -153,6 +153,26 @@ def check_pprof(path, folder, pid):
            "pprof: whole numbers and mappings that are there", p.sample[0])
 
 
+def test_merge(first, folder, pid):
+    """Go's pprof, on one profile and on two."""
+    promise = "Go's pprof reads profiles, and merges those of two processes"
+    if shutil.which("go") is None:
+        skip(promise, "no Go")
+        return
+    with Server() as other:
+        second = os.path.join(folder, "second.pprof")
+        tool("profile", "--seconds", "1", "--pprof", second, other.pid)
+        out = [subprocess.run(["go", "tool", "pprof", "-top", "-sample_index=alloc_objects", *args],
+                              capture_output=True, text=True, check=False,
+                              env=dict(os.environ, HOME=folder)).stdout
+               for args in ([first], [second], [first, second],
+                            [f"-tagfocus=pid=^{pid}$", first, second])]
+    totals = [int((re.search(r"accounting for (\d+)", x) or [0, 0])[1]) for x in out]
+    report(all(" use_and_free" in x and "serve" in x for x in out) and totals[0] > 0
+           and abs(totals[0] + totals[1] - totals[2]) < 10 and abs(totals[3] - totals[0]) < 10,
+           promise, totals)
+
+
 def test_process(folder):
     files = {x: os.path.join(folder, "out." + x) for x in ("pprof", "folded", "html")}
     with Server() as s:
@@ -164,6 +184,7 @@ def test_process(folder):
         idle = tool("profile", "--seconds", "0.1", "--rate", "4000000000", s.pid)
         after = tool("stat", "--json", s.pid).stdout
         check_pprof(files["pprof"], folder, s.pid)
+        test_merge(files["pprof"], folder, s.pid)
         report(json.loads(before)["options"] == json.loads(after)["options"]
                and idle.returncode == 0, "and switched off again", idle)
         text = tool("leaks", "--seconds", "1", s.pid).stdout
