@@ -204,6 +204,16 @@ def versions():
         yield f"debian/changelog does not begin with {version}"
 
 
+def packaged():
+    """The Debian packages are built with what the command is built with."""
+    needs = re.findall(r"^(\S+(?:-dev|-compiler)|pkg-config)$", read("tools/packages.txt"),
+                       re.MULTILINE)
+    for path in ("debian/control", "scripts/packages-debian.txt"):
+        for name in needs:
+            if not re.search(rf"^\s*{re.escape(name)},?$", read(path), re.MULTILINE):
+                yield f"{path} does not have {name}"
+
+
 def links():
     """What a page links to, or names in quotes by its path, is there."""
     for path in PAGES:
@@ -264,6 +274,7 @@ CHECKS = [
     (letters, "the manual page has every letter", None),
     (messages, "the manual page has every message", None),
     (functions_told, "the manual page has every function", None),
+    (packaged, "the packages are built with what the command is", None),
     (versions, "header, changes and packages have one version", None),
     (links, "what the pages point to is there", None),
     (targets, "each make target in the pages is one", "make"),
