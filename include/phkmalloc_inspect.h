@@ -19,8 +19,10 @@
  *                   pending remote frees, 2 options that look at each allocation, 4 being purged)
  *     free          free_npages, free_ndirty
  *     large         large_npages, large_nbytes (asked for), large_guard
- *     chunks        bits, class_no, state (0 current, 1 available, 2 full), started, countdown;
- *                   bits has nwords words, 1 = free; remote words behind it are freed too
+ *     chunks        bits, class_no, state (0 current, 1 available, 2 full);
+ *                   bits has nwords words, 1 = free; remote words behind it are freed too;
+ *                   in the word before bits, so many bytes before its end, stand two signed 16-bit
+ *                   numbers: started less countdown is what was freed and is not yet in nfreed
  *   size_classes[c] size, nchunks, nwords, remote (words from bits to the remote bitmap)
  *   owner           next (list of all), thread, state (0 live, 1 parked, 2 late, 3 lost), nfreed[]
  */
@@ -30,7 +32,7 @@
 #include <stdint.h>
 
 #define PHKMALLOC_DESCRIPTOR_MAGIC "phkmalloc heap"
-#define PHKMALLOC_DESCRIPTOR_VERSION 2
+#define PHKMALLOC_DESCRIPTOR_VERSION 3
 #define PHKMALLOC_NOTE_NAME "phkmalloc"
 #define PHKMALLOC_NOTE_TYPE 1
 
@@ -50,8 +52,8 @@ struct phkmalloc_descriptor {
 	uint32_t page_shift;
 	uint32_t arena_max;
 	uint32_t arena_nbytes, arena_origin, arena_limit, arena_page_dir, arena_npages;
-	uint32_t entry_nbytes, entry_bits, entry_countdown;
-	uint32_t chunk_nchunks, chunk_class_no, chunk_state, chunk_started;
+	uint32_t entry_nbytes, entry_bits, bits_countdown;
+	uint32_t chunk_nchunks, chunk_class_no, chunk_state, bits_started;
 	uint32_t free_npages, free_ndirty;
 	uint32_t large_npages, large_nbytes, large_guard;
 	uint32_t class_count, class_nbytes, class_size, class_nchunks, class_nwords, class_remote;

@@ -40,7 +40,7 @@ read_classes(struct reader *r)
 		ok = f->size != 0 && f->nchunks != 0 && f->nchunks <= l->nwords * 64 &&
 		    l->nwords * 64 < f->nchunks + 64 && l->nwords <= l->remote &&
 		    (uint64_t)f->size * f->nchunks <= (uint64_t)1 << d->page_shift &&
-		    l->nwords * 2 <= BITMAP_NWORDS;
+		    l->nwords * 2 < BITMAP_NWORDS;
 	}
 	free(table);
 	return ok;
@@ -117,22 +117,15 @@ count_hollow(const struct snapshot *s, const struct class_figures *f, const uint
 	return n;
 }
 
-/* Frees since the owner last counted. Two words tell, which can be torn once but not twice. */
+/* Frees since the owner last counted: the difference of two halves of one word before the bits. */
 static uint64_t
-count_uncounted(const struct reader *r, uint32_t i)
+count_uncounted(const struct reader *r, const uint64_t *word)
 {
-	const unsigned char *entries[] = { r->before, r->after };
-	int64_t least = INT64_MAX;
+	const unsigned char *end = (const unsigned char *)(word + 1);
+	int64_t n = (int64_t)(int16_t)get(end - r->d->bits_started, 0, 2) -
+	    (int16_t)get(end - r->d->bits_countdown, 0, 2);
 
-	for (int k = 0; k < 2; k++) {
-		const unsigned char *e = entries[k] + (size_t)i * r->d->entry_nbytes;
-		int64_t n = (int64_t)(int16_t)get(e, r->d->chunk_started, 2) -
-		    (int16_t)get(e, r->d->entry_countdown, 2);
-
-		if (n < least)
-			least = n;
-	}
-	return least < 0 ? 0 : (uint64_t)least;
+	return n < 0 ? 0 : (uint64_t)n;
 }
 
 /* Keeps a page's bitmap, or none at all where they are too many. */
@@ -203,7 +196,7 @@ count_chunks(struct reader *r, struct run *run, uint32_t i)
 	f->live += live;
 	f->hollow += run->hollow;
 	count_for_owner(r, run, i);
-	f->nfreed += npending + count_uncounted(r, i);
+	f->nfreed += npending + count_uncounted(r, &bits[2 * nwords]);
 }
 
 /* The bitmaps that an entry of chunks points to, in the order that matters. */
@@ -218,6 +211,7 @@ want_bitmaps(struct reader *r, uint32_t i, struct span *spans)
 	spans[0] = (struct span){ .address = bits + (uint64_t)l->remote * 8, .to = to + l->nwords,
 		.nbytes = (size_t)l->nwords * 8 };
 	spans[1] = (struct span){ .address = bits, .to = to, .nbytes = (size_t)l->nwords * 8 };
+	spans[2] = (struct span){ .address = bits - 8, .to = to + 2 * (size_t)l->nwords, .nbytes = 8 };
 }
 
 /* Reads bitmaps and then the entry again, of all entries or of those that changed. */
@@ -237,7 +231,7 @@ read_round(struct reader *r, uint64_t address, uint32_t n, bool all)
 		if (entry_kind(r, r->before + i * nbytes) == ENTRY_CHUNKS) {
 			r->first[i] = count;
 			want_bitmaps(r, i, &r->spans[count]);
-			count += 2;
+			count += 3;
 		}
 		if (!all)
 			r->spans[count++] = (struct span){ .address = address + i * nbytes,
@@ -249,7 +243,8 @@ read_round(struct reader *r, uint64_t address, uint32_t n, bool all)
 	target_read_spans(r->t, r->spans, count);
 	for (uint32_t i = 0; i < n; i++)
 		if (r->first[i] != NO_SPAN)
-			r->seen[i] = r->spans[r->first[i]].done && r->spans[r->first[i] + 1].done;
+			r->seen[i] = r->spans[r->first[i]].done && r->spans[r->first[i] + 1].done &&
+			    r->spans[r->first[i] + 2].done;
 }
 
 /* Entries, then the bitmaps they point to, then the entries again; those that changed again. */

@@ -38,11 +38,11 @@ is_plausible(const struct phkmalloc_descriptor *d)
 	    within(d->arena_page_dir, 8, d->arena_nbytes) &&
 	    within(d->arena_npages, 8, d->arena_nbytes) && d->entry_nbytes >= 16 &&
 	    d->entry_nbytes <= STRUCT_NBYTES_MAX && within(d->entry_bits, 8, d->entry_nbytes) &&
-	    within(d->entry_countdown, 2, d->entry_nbytes) &&
+	    d->bits_countdown <= 8 && d->bits_countdown >= 2 &&
 	    within(d->chunk_nchunks, 2, d->entry_nbytes) &&
 	    within(d->chunk_class_no, 1, d->entry_nbytes) &&
 	    within(d->chunk_state, 1, d->entry_nbytes) &&
-	    within(d->chunk_started, 2, d->entry_nbytes) &&
+	    d->bits_started <= 8 && d->bits_started >= 2 &&
 	    within(d->free_npages, 4, d->entry_nbytes) &&
 	    within(d->free_ndirty, 4, d->entry_nbytes) &&
 	    within(d->large_npages, 4, d->entry_nbytes) &&

@@ -28,7 +28,7 @@ struct reader {
 	unsigned char *before; /* BLOCK entries, as seen before their bitmaps were read */
 	unsigned char *after;
 	uint64_t *bitmaps;     /* BLOCK times BITMAP_NWORDS: bits, and behind them remote */
-	struct span spans[3 * BLOCK];
+	struct span spans[4 * BLOCK];
 	uint32_t first[BLOCK]; /* the entry's first span in this round */
 	bool seen[BLOCK];      /* the entry's bitmaps were read */
 	struct run last;       /* of no pages at first; can still grow */

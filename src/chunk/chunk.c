@@ -49,8 +49,10 @@ state_set(struct pginfo *pg, enum page_state state)
 static void
 countdown_set(struct owner *o, struct pginfo *pg, size_t n)
 {
-	o->nfreed[pg->chunk.class_no] += (uint64_t)(pg->chunk.started - pg->chunk.countdown);
-	pg->chunk.started = pg->chunk.countdown = (int16_t)n;
+	struct page_counts *k = page_counts(pg);
+
+	o->nfreed[pg->chunk.class_no] += (uint64_t)(k->started - k->countdown);
+	k->started = k->countdown = (int16_t)n;
 }
 
 size_t
@@ -71,6 +73,7 @@ slot_clear(struct slot *slot)
 	slot->word = &owner_nothing;
 	slot->none = 0;
 	slot->page = NULL;
+	slot->bits = &owner_nothing;
 	slot->at = slot->end = 0;
 }
 
@@ -110,7 +113,7 @@ static bool
 pass_again(struct owner *o, struct slot *slot, size_t *nfree)
 {
 	const struct size_class *c = &size_classes[slot->class_no];
-	int32_t countdown = slot->page->chunk.countdown;
+	int32_t countdown = page_counts(slot->page)->countdown;
 	size_t freed = (size_t)(slot->pass_start - countdown);
 	size_t enough = (size_t)slot->end * 64 / 8;
 
@@ -146,18 +149,18 @@ static struct pginfo *
 page_new(struct owner *o, unsigned class_no)
 {
 	const struct size_class *c = &size_classes[class_no];
-	uint64_t *bits;
-	struct pginfo *pg = page_take_for_chunks(meta_nbytes(o, class_no), (void **)&bits);
+	void *meta;
+	struct pginfo *pg = page_take_for_chunks(meta_nbytes(o, class_no), &meta);
 
 	if (pg == NULL)
 		return NULL;
+	pg->bits = (uint64_t *)((char *)meta + PAGE_COUNTS_NBYTES);
 	for (unsigned w = 0; w < c->nwords; w++)
-		bits[w] = ~(uint64_t)0;
-	pg->bits = bits;
+		pg->bits[w] = ~(uint64_t)0;
 	pg->chunk.nchunks = c->nchunks;
+	pg->chunk.remote = c->remote;
 	pg->chunk.class_no = (uint8_t)class_no;
 	pg->chunk.state = PAGE_AVAIL;
-	pg->chunk.started = pg->chunk.countdown = 0;
 	store_relaxed(&pg->recip, c->recip);
 	/* Pairs with the acquire of a thread that frees remotely: the fields above are set. */
 	store_release(&pg->owner, (uintptr_t)o | owner_tag);
@@ -175,7 +178,7 @@ page_release(struct owner *o, struct pginfo *pg)
 	if (!__atomic_compare_exchange_n(&pg->owner, &word, MALLOC_PAGE_MOVING, false,
 	    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		return false;
-	page_give_for_chunks(pg, meta_nbytes(o, pg->chunk.class_no));
+	page_give_for_chunks(pg, page_counts(pg), meta_nbytes(o, pg->chunk.class_no));
 	return true;
 }
 
@@ -200,7 +203,7 @@ static void
 poke_set(struct owner *o, struct slot *slot)
 {
 	struct pginfo *pg = slot->page;
-	int32_t before = pg->chunk.countdown;
+	int32_t before = page_counts(pg)->countdown;
 	size_t nfree, n = chunk_poke;
 
 	if (LIKELY(load_relaxed(&owner_watch.any) == 0)) {
@@ -210,9 +213,9 @@ poke_set(struct owner *o, struct slot *slot)
 		watch_look(o, pg, nfree);
 		countdown_set(o, pg, n / 2 + env_random() % n + 1);
 		if (o->watch != NULL)
-			o->watch->seen[slot->class_no] = (int32_t)nfree + pg->chunk.countdown;
+			o->watch->seen[slot->class_no] = (int32_t)nfree + page_counts(pg)->countdown;
 	}
-	slot->pass_start += pg->chunk.countdown - before;
+	slot->pass_start += page_counts(pg)->countdown - before;
 }
 
 void
@@ -232,15 +235,15 @@ chunk_event(struct owner *o, struct pginfo *pg)
 		state_set(pg, PAGE_AVAIL);
 		pgheap_insert(&slot->avail, pg);
 		/* wake chunks are free now, and those that countdown went below 0 by. */
-		nused = c->nchunks - c->wake + pg->chunk.countdown;
+		nused = c->nchunks - c->wake + page_counts(pg)->countdown;
 		countdown_set(o, pg, (size_t)nused);
 		break;
 	case PAGE_AVAIL:
-		ASSERT(pg->chunk.countdown == 0);
+		ASSERT(page_counts(pg)->countdown == 0);
 		countdown_set(o, pg, 0);
 		break;
 	}
-	if (pg->chunk.countdown == 0)
+	if (page_counts(pg)->countdown == 0)
 		page_empty(o, pg, true);
 }
 
@@ -257,7 +260,7 @@ page_make_current(struct owner *o, struct slot *slot, struct pginfo *pg)
 		lock_take(LOCK_PURGE);
 		lock_drop(LOCK_PURGE);
 	}
-	nfree = pg->chunk.nchunks - (size_t)pg->chunk.countdown;
+	nfree = pg->chunk.nchunks - (size_t)page_counts(pg)->countdown;
 	countdown_set(o, pg, chunk_poke);
 	if (UNLIKELY(load_relaxed(&owner_watch.any) != 0)) {
 		if (o->watch != NULL)
@@ -295,13 +298,16 @@ page_next(struct owner *o, struct slot *slot)
 	size_t nfree = 0;
 
 	/* Late, so that many frees of other threads are collected at once. */
-	if (load_relaxed(&o->inbox) != NULL)
-		chunk_drain(o);
+	if (load_relaxed(&o->inbox[slot->class_no]) != NULL)
+		chunk_drain_class(o, slot->class_no);
 	if (slot->page != NULL) {
 		if (pass_again(o, slot, &nfree))
 			return true;
 		page_sleep(o, slot, nfree);
 	}
+	/* Before there is another page, those that others have emptied make room. */
+	if (slot->avail == NULL && load_relaxed(&o->pushed))
+		chunk_drain(o);
 	pg = slot->avail;
 	if (pg != NULL)
 		pgheap_remove(&slot->avail, pg);
@@ -414,7 +420,7 @@ find_empty(struct pginfo *pg, void *arg)
 {
 	struct batch *batch = arg;
 
-	if (pg->chunk.countdown == 0 && (load_relaxed(&pg->owner) & PGINFO_PENDING) == 0 &&
+	if (page_counts(pg)->countdown == 0 && (load_relaxed(&pg->owner) & PGINFO_PENDING) == 0 &&
 	    batch->n < sizeof(batch->pages) / sizeof(batch->pages[0]))
 		batch->pages[batch->n++] = pg;
 }

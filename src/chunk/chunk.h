@@ -2,6 +2,7 @@
  * chunk.h: taking and freeing chunks: the two paths that programs spend their time in.
  *
  *   page      | chunk 0 | chunk 1 | chunk 2 | ...            | slack |
+ *   counts    countdown, started
  *   bits      word 0: 64 chunks, word 1: the next 64 ...     1 = free
  *   remote    the same, freed by other threads and not yet collected
  *
@@ -14,6 +15,24 @@
 
 #include "chunk/owner.h"
 #include "diag/fault.h"
+
+/*
+ * What the owner counts of a page, right before bits: in a line with them, and not in the entry,
+ * which other threads read each time they free a chunk of the page.
+ */
+struct page_counts {
+	int16_t countdown; /* frees until the owner has to look at the page */
+	int16_t started;   /* what countdown was set to */
+	uint32_t unused;
+};
+
+_Static_assert(sizeof(struct page_counts) == PAGE_COUNTS_NBYTES, "there is room for them");
+
+ALWAYS_INLINE struct page_counts *
+page_counts(const struct pginfo *pg)
+{
+	return (struct page_counts *)pg->bits - 1;
+}
 
 enum page_state {
 	PAGE_CURRENT, /* malloc takes chunks from it; frees are not counted towards anything */
@@ -72,7 +91,12 @@ ALWAYS_INLINE bool
 chunk_advance(struct slot *slot, void **chunk)
 {
 	/* The slot's own word too: it may have been taken away so that this is called. */
-	unsigned w = chunk_word(slot->bits, slot->at, slot->end);
+	unsigned w = slot->at;
+
+	/* Where many were freed at once the page starts over: its first part was used last. */
+	if (UNLIKELY(slot->bits[0] == ~(uint64_t)0))
+		w = 0;
+	w = chunk_word(slot->bits, w, slot->end);
 
 	if (w >= slot->end)
 		return false;
@@ -114,7 +138,7 @@ chunk_put(struct owner *o, struct pginfo *pg, uint64_t i)
 	if (UNLIKELY(set_bit(&word, i)))
 		return false;
 	store_relaxed(&bits[i / 64], word);
-	if (UNLIKELY(--pg->chunk.countdown == 0))
+	if (UNLIKELY(--((struct page_counts *)bits - 1)->countdown == 0))
 		chunk_event(o, pg);
 	return true;
 }
@@ -159,7 +183,7 @@ chunk_size(const struct pginfo *pg)
 ALWAYS_INLINE uint64_t *
 chunk_remote(const struct pginfo *pg)
 {
-	return pg->bits + size_classes[pg->chunk.class_no].remote;
+	return pg->bits + pg->chunk.remote;
 }
 
 /* What options, or a profile, note of the chunks of a page. */
@@ -172,8 +196,9 @@ chunk_notes(const struct pginfo *pg)
 /* Chunks of the page not free in bits; exact for whoever may touch the owner. */
 size_t chunk_live(const struct pginfo *pg);
 
-/* Collects the frees of other threads. */
+/* Collects the frees of other threads, of all classes or one. */
 void chunk_drain(struct owner *o);
+void chunk_drain_class(struct owner *o, unsigned class_no);
 /* Gives up the owner's current pages: each becomes available, full, or is released. */
 void chunk_retire_all(struct owner *o);
 /* Takes a page that changes hands out of its owner's heap, or puts it into the new one's. */

@@ -62,11 +62,11 @@ check_content(struct walk *k, const struct pginfo *pg)
 	expect(k, !remote || (load_relaxed(&pg->owner) & PGINFO_PENDING) != 0,
 	    "C4: remote frees that nobody will collect", pg);
 	if (pg->chunk.state == PAGE_AVAIL)
-		expect(k, pg->chunk.countdown >= 0 && (size_t)pg->chunk.countdown == live,
+		expect(k, page_counts(pg)->countdown >= 0 && (size_t)page_counts(pg)->countdown == live,
 		    "C6: countdown of an available page", pg);
 	if (pg->chunk.state == PAGE_FULL)
-		expect(k, pg->chunk.countdown > 0 &&
-		    (size_t)pg->chunk.countdown + (c->nchunks - live) == c->wake,
+		expect(k, page_counts(pg)->countdown > 0 &&
+		    (size_t)page_counts(pg)->countdown + (c->nchunks - live) == c->wake,
 		    "C6: countdown of a full page", pg);
 }
 

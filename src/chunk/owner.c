@@ -25,7 +25,7 @@ uint64_t owner_nothing;
  */
 struct owner owner_none = {
 	.direct = {[0 ... CLASS_DIRECT_COUNT - 1] = &owner_none.slots[0]},
-	.slots = {[0 ... CLASS_COUNT - 1] = {.word = &owner_nothing}},
+	.slots = {[0 ... CLASS_COUNT - 1] = {.word = &owner_nothing, .bits = &owner_nothing}},
 };
 __thread struct owner *owner_self __attribute__((tls_model("initial-exec"))) = &owner_none;
 uintptr_t owner_tag;
@@ -51,7 +51,7 @@ static void
 owner_clear(struct owner *o)
 {
 	for (unsigned c = 0; c < CLASS_COUNT; c++) {
-		o->slots[c].word = &owner_nothing;
+		o->slots[c].word = o->slots[c].bits = &owner_nothing;
 		o->slots[c].size = size_classes[c].size;
 		o->slots[c].class_no = (uint8_t)c;
 	}
@@ -195,8 +195,8 @@ owner_adopt(struct owner *o, unsigned class_no)
 	lock_take(LOCK_PARKED);
 	from = parked;
 	for (int i = 0; from != NULL && i < ADOPT_TRIES; i++, from = from->next_parked) {
-		if (load_relaxed(&from->inbox) != NULL)
-			chunk_drain(from);
+		if (load_relaxed(&from->inbox[class_no]) != NULL)
+			chunk_drain_class(from, class_no);
 		pg = from->slots[class_no].avail;
 		if (pg == NULL)
 			continue;
@@ -211,13 +211,13 @@ owner_adopt(struct owner *o, unsigned class_no)
 }
 
 void
-owner_adopt_page(struct owner *from, struct pginfo *pg)
+owner_adopt_page(struct owner *from, struct pginfo *pg, unsigned class_no)
 {
 	struct owner *o = owner_self;
 
 	lock_take(LOCK_PARKED);
 	if (from->state == OWNER_PARKED) {
-		chunk_drain(from);
+		chunk_drain_class(from, class_no);
 		/* The page may have been released by that, or be somebody else's by now. */
 		if (o != &owner_none && load_relaxed(&pg->owner) == ((uintptr_t)from | owner_tag)) {
 			chunk_unlink(from, pg);

@@ -104,9 +104,11 @@ struct owner {
 	struct watch *watch;                     /* or NULL */
 	bool alert;                              /* options or watch/ see what is on a slow path */
 	int thread;                              /* the kernel's number of its thread */
+	unsigned npushes;                        /* pages pushed on inboxes of others */
 	unsigned exit_rounds;                    /* destructor rounds the ending thread has seen */
 	struct held *held;                       /* freed and held back by options */
-	struct pginfo *inbox ALIGNED(CACHE_LINE); /* atomic: pages with remote frees */
+	struct pginfo *inbox[CLASS_COUNT] ALIGNED(CACHE_LINE); /* atomic: pages with remote frees */
+	bool pushed;                              /* atomic: some inbox may have pages */
 	int state;                                /* enum owner_state; atomic */
 	uint64_t drained_ms;                      /* when the inbox was looked at; a hint for others */
 };
@@ -157,10 +159,10 @@ void watch_look(struct owner *o, const struct pginfo *pg, size_t nfree);
 /* Takes a page of this class with free chunks from a parked owner; NULL when none is found. */
 struct pginfo *owner_adopt(struct owner *o, unsigned class_no);
 /*
- * After a remote free to a page of a parked owner: makes the page the caller's own, or at least
- * collects what was freed.
+ * After a remote free to a page of a parked owner and the class: makes the page the caller's own,
+ * or at least collects what was freed.
  */
-void owner_adopt_page(struct owner *parked, struct pginfo *pg);
+void owner_adopt_page(struct owner *parked, struct pginfo *pg, unsigned class_no);
 
 /* All owners, newest first; LOCK_PARKED held. */
 extern struct owner *owner_list;

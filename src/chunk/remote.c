@@ -3,7 +3,8 @@
  *
  * A remote free sets the chunk's bit in the page's remote bitmap: one atomic read-modify-write
  * in the common case. The first to do so since the owner last looked sets PGINFO_PENDING and
- * pushes the page on the owner's inbox, a list that many threads push to and one drains.
+ * pushes the page on the owner's inbox of the class, a list that many threads push to and one
+ * drains: late, when it needs another page, so that there are many frees in each page by then.
  *
  * Orders. Both sides store first and load second, so all four are sequentially consistent:
  *   freeing thread   or into remote (R1), then read PGINFO_PENDING (R2)
@@ -17,18 +18,24 @@
 
 /* An owner that has not drained its inbox for so long may be waiting for something. */
 #define ASLEEP_MS 50U
+/* Pages a thread pushes on others' inboxes until it looks at its own. */
+#define PUSHES 64U
 
 /* Pushes a page whose PGINFO_PENDING the caller has just set. */
 static void
-inbox_push(struct owner *o, struct pginfo *pg)
+inbox_push(struct owner *o, struct pginfo *pg, unsigned class_no)
 {
-	struct pginfo *head = load_relaxed(&o->inbox);
+	struct pginfo **inbox = &o->inbox[class_no];
+	struct pginfo *head = load_relaxed(inbox);
 
 	do
 		pg->chunk.inbox_next = head;
-	/* Release: pairs with the exchange in chunk_drain, which reads inbox_next. */
-	while (!__atomic_compare_exchange_n(&o->inbox, &head, pg, true, __ATOMIC_SEQ_CST,
+	/* Release: pairs with the exchange in chunk_drain_class, which reads inbox_next. */
+	while (!__atomic_compare_exchange_n(inbox, &head, pg, true, __ATOMIC_SEQ_CST,
 	    __ATOMIC_RELAXED));
+	/* Sequentially consistent, with the owner's store: who finds it set has pushed in time. */
+	if (!__atomic_load_n(&o->pushed, __ATOMIC_SEQ_CST))
+		store_relaxed(&o->pushed, true);
 }
 
 /* Claims the page for the caller to push: the owner to push to, or NULL when another does. */
@@ -83,42 +90,51 @@ chunk_verify(const struct pginfo *pg, const void *p)
 	return PTR_OK;
 }
 
+/* The first remote free to a page since it was collected. */
+static NOINLINE void
+page_push(struct owner *self, struct pginfo *pg)
+{
+	struct owner *o = claim(pg);
+	unsigned class_no;
+
+	if (o == NULL)
+		return;
+	/* Once pushed, the page may be anything at any time. */
+	class_no = pg->chunk.class_no;
+	inbox_push(o, pg, class_no);
+	if (__atomic_load_n(&o->state, __ATOMIC_SEQ_CST) == OWNER_PARKED)
+		owner_adopt_page(o, pg, class_no);
+	/* A thread that only frees looks at its own inboxes now and then. */
+	if (self != &owner_none && ++self->npushes % PUSHES == 0 && load_relaxed(&self->pushed))
+		chunk_drain(self);
+}
+
 /* One atomic read-modify-write, unless the page has to be pushed. */
 ALWAYS_INLINE enum ptr_fault
-remote_free(struct owner *self, struct pginfo *pg, const void *p, size_t i)
+remote_free(struct owner *self, struct pginfo *pg, uint64_t bits, size_t i)
 {
-	uint64_t bit = (uint64_t)1 << (i % 64), bits = load_relaxed(&pg->bits[i / 64]), before;
-	struct owner *o;
+	uint64_t *remote = &chunk_remote(pg)[i / 64];
+	uint64_t bit = (uint64_t)1 << (i % 64);
 
-	if (UNLIKELY((bits & bit) != 0))
-		return chunk_verify(pg, p);
-	before = __atomic_fetch_or(&chunk_remote(pg)[i / 64], bit, __ATOMIC_SEQ_CST);
-	if (UNLIKELY((before & bit) != 0))
+	if (UNLIKELY((__atomic_fetch_or(remote, bit, __ATOMIC_SEQ_CST) & bit) != 0))
 		return PTR_FREE_CHUNK;
-	o = claim(pg);
-	if (UNLIKELY(o != NULL)) {
-		inbox_push(o, pg);
-		if (__atomic_load_n(&o->state, __ATOMIC_SEQ_CST) == OWNER_PARKED)
-			owner_adopt_page(o, pg);
-		/* A thread that only frees looks at its own inbox here. */
-		if (self != &owner_none && load_relaxed(&self->inbox) != NULL)
-			chunk_drain(self);
-	} else if (UNLIKELY((bits | before | bit) == ~(uint64_t)0)) {
+	if (UNLIKELY((__atomic_load_n(&pg->owner, __ATOMIC_SEQ_CST) & PGINFO_PENDING) == 0))
+		page_push(self, pg);
+	else if (UNLIKELY((bits | load_relaxed(remote)) == ~(uint64_t)0))
 		word_emptied(pg);
-	}
 	return PTR_OK;
 }
 
 /* The owner's own free to a page that is pending: the remote bitmap has its say too. */
-static NOINLINE enum ptr_fault
-local_free(struct owner *o, struct pginfo *pg, const void *p, size_t i)
+ALWAYS_INLINE enum ptr_fault
+local_free(struct owner *o, struct pginfo *pg, uint64_t bits, size_t i)
 {
-	enum ptr_fault fault = chunk_verify(pg, p);
+	uint64_t bit = (uint64_t)1 << (i % 64);
 
-	if (UNLIKELY(fault != PTR_OK))
-		return fault;
-	store_relaxed(&pg->bits[i / 64], pg->bits[i / 64] | (uint64_t)1 << (i % 64));
-	if (--pg->chunk.countdown <= 0)
+	if (UNLIKELY((load_relaxed(&chunk_remote(pg)[i / 64]) & bit) != 0))
+		return PTR_FREE_CHUNK;
+	store_relaxed(&pg->bits[i / 64], bits | bit);
+	if (UNLIKELY(--page_counts(pg)->countdown <= 0))
 		chunk_event(o, pg);
 	return PTR_OK;
 }
@@ -128,13 +144,17 @@ chunk_free_slow(struct owner *o, struct pginfo *pg, const void *p)
 {
 	/* Acquire: pairs with the release in page_new, so the fields of the page are there. */
 	uintptr_t word = load_acquire(&pg->owner);
+	uint64_t bits;
 	size_t i;
 
 	if (UNLIKELY(!chunk_index(pg, p, &i)))
 		return PTR_MODIFIED_CHUNK;
+	bits = load_relaxed(&pg->bits[i / 64]);
+	if (UNLIKELY((bits >> (i % 64) & 1) != 0))
+		return chunk_verify(pg, p);
 	if (owner_of_word(word) == o)
-		return local_free(o, pg, p, i);
-	return remote_free(o, pg, p, i);
+		return local_free(o, pg, bits, i);
+	return remote_free(o, pg, bits, i);
 }
 
 void
@@ -188,17 +208,17 @@ page_collect(struct owner *o, struct pginfo *pg)
 		store_relaxed(&pg->bits[w], pg->bits[w] | freed);
 		n += (int)count_bits(freed);
 	}
-	pg->chunk.countdown = (int16_t)(pg->chunk.countdown - n);
+	page_counts(pg)->countdown = (int16_t)(page_counts(pg)->countdown - n);
 	/* Empty already and not released only because it was pending: try again. */
-	if (pg->chunk.countdown <= 0)
+	if (page_counts(pg)->countdown <= 0)
 		chunk_event(o, pg);
 }
 
 void
-chunk_drain(struct owner *o)
+chunk_drain_class(struct owner *o, unsigned class_no)
 {
 	/* Acquire: pairs with inbox_push. */
-	struct pginfo *pg = __atomic_exchange_n(&o->inbox, NULL, __ATOMIC_SEQ_CST);
+	struct pginfo *pg = __atomic_exchange_n(&o->inbox[class_no], NULL, __ATOMIC_SEQ_CST);
 
 	store_relaxed(&o->drained_ms, env_clock_ms());
 	while (pg != NULL) {
@@ -207,4 +227,14 @@ chunk_drain(struct owner *o)
 		page_collect(o, pg);
 		pg = next;
 	}
+}
+
+void
+chunk_drain(struct owner *o)
+{
+	/* First: who pushes after this says so again. */
+	__atomic_store_n(&o->pushed, false, __ATOMIC_SEQ_CST);
+	for (unsigned c = 0; c < CLASS_COUNT; c++)
+		if (__atomic_load_n(&o->inbox[c], __ATOMIC_SEQ_CST) != NULL)
+			chunk_drain_class(o, c);
 }

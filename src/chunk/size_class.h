@@ -24,12 +24,15 @@
 #define CLASS_DIRECT_MAX ((size_t)1024)
 #define CLASS_DIRECT_COUNT (CLASS_DIRECT_MAX / 16 + 1)
 
+/* Before the bitmaps of a page stands what its owner counts of it. */
+#define PAGE_COUNTS_NBYTES sizeof(uint64_t)
+
 struct size_class {
 	uint64_t recip;      /* 2^64 / size, rounded up */
 	uint32_t size;       /* bytes of a chunk */
 	uint16_t nchunks;    /* in a page */
 	uint16_t nwords;     /* of the bitmap */
-	uint16_t remote;     /* words from bits to the remote bitmap: its own cache line */
+	uint16_t remote;     /* words from bits to the remote bitmap: on other lines, or all on one */
 	uint16_t wake;       /* free chunks for which a full page is visited again */
 	uint64_t last_none;  /* bits of the last word that stand for no chunk */
 };
@@ -53,20 +56,22 @@ size_class_of(size_t n)
 /* The class for n bytes at a multiple of alignment, or CLASS_NONE when only pages will do. */
 unsigned size_class_aligned(size_t n, size_t alignment);
 
-/* Bytes of the two bitmaps of a page of this class; notes of options lie behind them. */
+/* Bytes from a page's bits to what lies behind both bitmaps, which is aligned to 16 bytes. */
 ALWAYS_INLINE size_t
 size_class_bitmaps_nbytes(unsigned class_no)
 {
 	const struct size_class *c = &size_classes[class_no];
 
-	return round_up(((size_t)c->remote + c->nwords) * sizeof(uint64_t), 16);
+	return round_up(((size_t)c->remote + c->nwords) * sizeof(uint64_t) + PAGE_COUNTS_NBYTES, 16) -
+	    PAGE_COUNTS_NBYTES;
 }
 
 /* Bytes of metadata for a page of this class, with so many for the notes of each chunk. */
 ALWAYS_INLINE size_t
 size_class_meta_nbytes(unsigned class_no, size_t note_nbytes)
 {
-	return size_class_bitmaps_nbytes(class_no) + size_classes[class_no].nchunks * note_nbytes;
+	return PAGE_COUNTS_NBYTES + size_class_bitmaps_nbytes(class_no) +
+	    size_classes[class_no].nchunks * note_nbytes;
 }
 
 #endif

@@ -23,7 +23,8 @@ careful_init(void)
 		return;
 	chunk_note_nbytes = NOTE_NBYTES + (opt.stacks ? sizeof(struct note_stacks) : 0);
 	for (unsigned c = 0; c < CLASS_COUNT; c++)
-		note_offsets[c] = (uint32_t)size_class_meta_nbytes(c, chunk_note_nbytes - NOTE_NBYTES);
+		note_offsets[c] = (uint32_t)(size_class_bitmaps_nbytes(c) +
+		    size_classes[c].nchunks * (chunk_note_nbytes - NOTE_NBYTES));
 }
 
 /* xorshift64* (Vigna 2016). */

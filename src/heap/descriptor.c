@@ -2,7 +2,7 @@
  * descriptor.c: the one constant that tells tools outside the process where everything lies;
  * see phkmalloc_inspect.h. Written by the compiler, so it cannot disagree with the structures.
  */
-#include "chunk/owner.h"
+#include "chunk/chunk.h"
 #include "conf/conf.h"
 #include "diag/stack.h"
 #include "heap/sample.h"
@@ -54,11 +54,11 @@ const struct phkmalloc_descriptor phk_descriptor = {
 	.arena_npages = offsetof(struct arena, npages),
 	.entry_nbytes = sizeof(struct pginfo),
 	.entry_bits = offsetof(struct pginfo, bits),
-	.entry_countdown = offsetof(struct pginfo, chunk.countdown),
+	.bits_countdown = sizeof(struct page_counts) - offsetof(struct page_counts, countdown),
+	.bits_started = sizeof(struct page_counts) - offsetof(struct page_counts, started),
 	.chunk_nchunks = offsetof(struct pginfo, chunk.nchunks),
 	.chunk_class_no = offsetof(struct pginfo, chunk.class_no),
 	.chunk_state = offsetof(struct pginfo, chunk.state),
-	.chunk_started = offsetof(struct pginfo, chunk.started),
 	.free_npages = offsetof(struct pginfo, free.npages),
 	.free_ndirty = offsetof(struct pginfo, free.ndirty),
 	.large_npages = offsetof(struct pginfo, large.npages),

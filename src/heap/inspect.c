@@ -23,6 +23,7 @@ entry_add(struct heap_figures *f, const struct pginfo *pg)
 
 	if (owner_is(kind)) {
 		unsigned c = pg->chunk.class_no;
+		const struct page_counts *k = page_counts(pg);
 		size_t pending = 0;
 
 		if ((kind & PGINFO_PENDING) != 0)
@@ -31,7 +32,7 @@ entry_add(struct heap_figures *f, const struct pginfo *pg)
 				    load_relaxed(&chunk_remote(pg)[w]));
 		f->class_pages[c]++;
 		f->class_live[c] += chunk_live(pg) - pending;
-		f->class_nfreed[c] += pending + (uint64_t)(pg->chunk.started - pg->chunk.countdown);
+		f->class_nfreed[c] += pending + (uint64_t)(k->started - k->countdown);
 		return 1;
 	}
 	if (kind == MALLOC_FREE) {

@@ -66,9 +66,8 @@ struct pginfo {
 	uint64_t recip;       /* 2^64 / chunk size, rounded up */
 	union {
 		struct {
-			int16_t countdown;    /* frees until the owner has to look at the page */
-			int16_t started;      /* what countdown was set to */
 			uint16_t nchunks;
+			uint16_t remote;      /* words from bits to the remote bitmap */
 			uint8_t class_no;
 			uint8_t state;        /* enum page_state */
 			struct pginfo *child; /* pairing heap of pages with free chunks */

@@ -459,9 +459,8 @@ page_take_for_chunks(size_t nbytes, void **meta)
 }
 
 void
-page_give_for_chunks(struct pginfo *pg, size_t nbytes)
+page_give_for_chunks(struct pginfo *pg, void *meta, size_t nbytes)
 {
-	uint64_t *bits = pg->bits;
 	size_t npages = 1;
 	bool zero;
 
@@ -470,7 +469,7 @@ page_give_for_chunks(struct pginfo *pg, size_t nbytes)
 	zero = guard_free(pg, npages);
 	lock_take(LOCK_PAGE);
 	store_relaxed(&pg->recip, 0);
-	meta_give(bits, nbytes);
+	meta_give(meta, nbytes);
 	dirty_set(pg, npages, !zero);
 	page_layer.nused -= npages;
 	run_give(pg, npages);

@@ -47,10 +47,10 @@ bool pages_trim(void);
 /*
  * A page for chunks with nbytes of zeroed metadata, in one step: MALLOC_PAGE_MOVING until the
  * caller makes it its own. NULL when there is no memory. And back: the entry is
- * MALLOC_PAGE_MOVING again, and its bits are the metadata.
+ * MALLOC_PAGE_MOVING again.
  */
 struct pginfo *page_take_for_chunks(size_t nbytes, void **meta);
-void page_give_for_chunks(struct pginfo *pg, size_t nbytes);
+void page_give_for_chunks(struct pginfo *pg, void *meta, size_t nbytes);
 
 /*
  * Gives half of the free pages at the end of each arena up, so that what they are charged can be

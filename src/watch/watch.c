@@ -7,6 +7,8 @@
  */
 #include "watch/watch.h"
 
+#include "chunk/chunk.h"
+
 #include "conf/conf.h"
 #include "os/env.h"
 
@@ -122,7 +124,7 @@ watch_look(struct owner *o, const struct pginfo *pg, size_t nfree)
 {
 	uint32_t rate = load_relaxed(&owner_watch.profile_rate), taken;
 	unsigned c = pg->chunk.class_no;
-	int32_t before, now = (int32_t)nfree + pg->chunk.countdown;
+	int32_t before, now = (int32_t)nfree + page_counts(pg)->countdown;
 
 	if (UNLIKELY(!watch_is_joined(o)) && !watch_join(o))
 		return;

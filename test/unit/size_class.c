@@ -16,7 +16,7 @@ table_right(unsigned c)
 
 	return s->size == size && s->nchunks == n && s->nwords == words && s->last_none == none &&
 	    s->recip == UINT64_MAX / size + 1 && s->wake >= 1 && s->wake <= n &&
-	    s->remote >= words && s->size % 16 == 0;
+	    s->remote >= words && (words <= 3 || s->remote % 8 == 7) && s->size % 16 == 0;
 }
 
 /* Every offset of a page: the chunk number, and whether it is the start of one. */

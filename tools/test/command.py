@@ -252,7 +252,8 @@ def test_version(folder):
     open(path, "wb").write(data)
     p, _ = start("quiet", 1, preload=path)
     r = tool("stat", p.pid)
-    report(r.returncode == 6 and "version 2" in r.stderr, "another version: status 6",
+    report(r.returncode == 6 and f"in version {data[at + 16]};" in r.stderr,
+           "another version: status 6",
            f"{r.returncode} {r.stderr}")
     stop(p)
 

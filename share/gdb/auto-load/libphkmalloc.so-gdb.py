@@ -12,10 +12,10 @@ import struct
 
 import gdb
 
-VERSION = 2
+VERSION = 3
 FIELDS = ("page_shift arena_max arena_nbytes arena_origin arena_limit arena_page_dir arena_npages "
-          "entry_nbytes entry_bits entry_countdown chunk_nchunks chunk_class_no chunk_state "
-          "chunk_started free_npages free_ndirty large_npages large_nbytes large_guard class_count "
+          "entry_nbytes entry_bits bits_countdown chunk_nchunks chunk_class_no chunk_state "
+          "bits_started free_npages free_ndirty large_npages large_nbytes large_guard class_count "
           "class_nbytes class_size class_nchunks class_nwords class_remote").split()
 POINTERS = ("arenas arena_count size_classes owners large_nmalloc large_nfree npurged "
             "conf_letters").split()
