@@ -62,7 +62,8 @@ $(B)/obj/%.o: src/%.cc Makefile
 
 $(SO): $(OBJ) src/api/export.map
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) \
-		-Wl,--version-script=src/api/export.map -Wl,-z,relro,-z,now -Wl,--no-undefined-version \
+		-Wl,--version-script=src/api/export.map -Wl,-z,relro,-z,now,-z,nodelete \
+		-Wl,--no-undefined-version \
 		-o $@ $(OBJ)
 	@ln -sf $(@F) $(@D)/$(SONAME)
 

@@ -8,9 +8,12 @@ TEST_MISUSE := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/misuse/*.c
 TEST_MEMORY := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/memory/*.c)))
 TEST_PROPERTY := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/property/*.c)))
 TEST_STRESS := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/stress/*.c)))
-TEST_SCRIPTS := $(sort $(wildcard test/api/*.py test/misuse/*.py test/memory/*.py \
-	test/real/*.py))
-TEST_BIN := $(TEST_API) $(TEST_MISUSE) $(TEST_MEMORY) $(TEST_PROPERTY) $(TEST_STRESS)
+TEST_ATTACK := $(B)/test/attack/attack
+TEST_LIFE := $(B)/test/life/process
+TEST_SCRIPTS := $(sort $(wildcard test/api/*.py test/life/*.py test/misuse/*.py \
+	test/memory/*.py test/real/*.py))
+TEST_BIN := $(TEST_API) $(TEST_MISUSE) $(TEST_MEMORY) $(TEST_PROPERTY) $(TEST_STRESS) \
+	$(TEST_ATTACK) $(TEST_LIFE)
 TEST_HEADERS := test/tap.h include/phkmalloc.h $(wildcard test/*/*.h test/*/*.def)
 TEST_LIMIT ?= 180
 
@@ -27,7 +30,7 @@ TEST_CXXFLAGS := -std=c++17 \
 TEST_LINK = $(SO) -Wl,-rpath,$(abspath $(B)) -ldl
 TEST_RUN = test/run.py --preload $(SO) --static $(A) --limit $(TEST_LIMIT)
 
-$(TEST_API) $(TEST_MISUSE) $(TEST_MEMORY) $(TEST_PROPERTY) $(TEST_STRESS): $(TEST_HEADERS)
+$(TEST_BIN): $(TEST_HEADERS)
 
 $(B)/test/%: test/%.c | $(SO)
 	@mkdir -p $(@D)
@@ -36,6 +39,16 @@ $(B)/test/%: test/%.c | $(SO)
 $(B)/test/%: test/%.cc | $(SO)
 	@mkdir -p $(@D)
 	$(CXX) $(TEST_CXXFLAGS) $(TEST_CFLAGS) -o $@ $< $(TEST_LINK)
+
+$(TEST_LIFE): $(B)/test/life/libplugin.so
+$(B)/test/life/libplugin.so: test/life/plugin.c
+	@mkdir -p $(@D)
+	$(CC) $(TEST_BASE) -fPIC -shared -o $@ $<
+	@for i in $$(seq 0 39); do cp $@ $(@D)/libplugin$$i.so; done
+
+$(TEST_ATTACK): test/attack/main.c test/attack/attack.c | $(SO)
+	@mkdir -p $(@D)
+	$(CC) $(TEST_BASE) $(TEST_CFLAGS) -Wno-array-bounds -o $@ $(filter %.c,$^) $(TEST_LINK)
 
 # Exceptions go through frames of the archive, too.
 $(B)/test/api/new-static: test/api/new.cc $(A)

@@ -190,5 +190,5 @@ conf_init(void)
 	c->secret = env_random() | 0x0101010101010101U;
 	/* Where the OS page is larger than ours, sealing would take its neighbours along. */
 	if (vm_pagesize <= SEAL_NBYTES)
-		(void)vm_seal(&conf_page, SEAL_NBYTES);
+		(void)vm_seal(&conf_page, SEAL_NBYTES, c->secure);
 }

@@ -7,6 +7,7 @@
 #include "conf/conf.h"
 #include "diag/stack.h"
 #include "os/env.h"
+#include "os/lock.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -137,6 +138,12 @@ fault_fatal(const char *func, const char *text)
 	fmt_add(&f, "%s\n", text);
 	emit(&f);
 	abort();
+}
+
+void
+lock_recursive(void)
+{
+	fault_fatal("malloc", "recursive call");
 }
 
 void

@@ -81,7 +81,7 @@ constructor(void)
 	if (opt.sample_rate != 0)
 		sample_init();
 	if (opt.sample_rate != 0 || opt.guard || opt.delay)
-		signal_trap(heap_trapped);
+		signal_trap(heap_trapped, opt.secure);
 }
 
 __attribute__((destructor)) static void

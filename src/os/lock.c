@@ -54,10 +54,12 @@ lock_take(enum lock_rank rank)
 	int *state = &locks[rank].state;
 	int free_state = 0;
 
-	if (PHK_DEBUG) {
-		ASSERT((held_mask >> rank) == 0);
-		held_mask = (uint16_t)(held_mask | 1U << rank);
-	}
+	/* Waiting for itself a thread would wait for ever. */
+	if (UNLIKELY((held_mask >> rank) != 0))
+		lock_recursive();
+	held_mask = (uint16_t)(held_mask | 1U << rank);
+	/* A signal handler from here on finds it so. */
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (UNLIKELY(!__atomic_compare_exchange_n(state, &free_state, 1, false, __ATOMIC_ACQUIRE,
 	    __ATOMIC_RELAXED)))
 		lock_take_slow(state);
@@ -68,14 +70,14 @@ lock_drop(enum lock_rank rank)
 {
 	int *state = &locks[rank].state;
 
-	if (PHK_DEBUG)
-		held_mask = (uint16_t)(held_mask & ~(1U << rank));
 	if (UNLIKELY(__atomic_exchange_n(state, 0, __ATOMIC_RELEASE) == 2)) {
 		int saved = errno;
 
 		(void)syscall(SYS_futex, state, WAKE_PRIVATE, 1, NULL, NULL, 0);
 		errno = saved;
 	}
+	__atomic_signal_fence(__ATOMIC_SEQ_CST);
+	held_mask = (uint16_t)(held_mask & ~(1U << rank));
 }
 
 void

@@ -2,8 +2,9 @@
  * lock.h: a small lock on a futex: one word, no initialisation, no allocation.
  *
  * The locks of the library and the order they are taken in are the enum lock_rank; a thread never
- * takes a lock of a lower or equal rank than one it holds (checked in the debug build). fork
- * takes them all in that order.
+ * takes a lock of a lower or equal rank than one it holds. fork takes them all in that order. A
+ * signal handler that allocates while it interrupts malloc may come to do so: it is told and ends,
+ * where it would wait for its own thread.
  */
 #ifndef PHK_LOCK_H
 #define PHK_LOCK_H
@@ -23,6 +24,9 @@ enum lock_rank {
 	LOCK_TRACE,  /* a process's place in its trace */
 	LOCK_COUNT,
 };
+
+/* Says that the library was called while its own thread was in it, and ends; in diag/. */
+NORETURN COLD void lock_recursive(void);
 
 void lock_take(enum lock_rank rank);
 void lock_drop(enum lock_rank rank);

@@ -1,27 +1,29 @@
 /*
  * signal.c: SIGSEGV and SIGBUS, handed on to who had them before; see signal.h. State: the
- * handlers found at start, written once.
+ * handlers found at start, written once and sealed.
  */
 #include "os/signal.h"
+
+#include "os/vm.h"
 
 #include <signal.h>
 #include <string.h>
 
-static bool (*trap)(void *address);
-static struct sigaction before[2];
-
-static struct sigaction *
-before_of(int signo)
-{
-	return &before[signo == SIGBUS];
-}
+/* Read-only once it is written: who could change it could have anything called at a fault. */
+static union {
+	struct {
+		bool (*trap)(void *address);
+		struct sigaction before[2]; /* of SIGSEGV, of SIGBUS */
+	};
+	char page[SEAL_NBYTES];
+} handlers ALIGNED(SEAL_NBYTES);
 
 static void
 on_signal(int signo, siginfo_t *info, void *context)
 {
-	struct sigaction *old = before_of(signo);
+	const struct sigaction *old = &handlers.before[signo == SIGBUS];
 
-	if (trap(info->si_addr))
+	if (handlers.trap(info->si_addr))
 		return;
 	if ((old->sa_flags & SA_SIGINFO) != 0)
 		old->sa_sigaction(signo, info, context);
@@ -33,14 +35,16 @@ on_signal(int signo, siginfo_t *info, void *context)
 }
 
 void
-signal_trap(bool (*handler)(void *address))
+signal_trap(bool (*handler)(void *address), bool hard)
 {
 	struct sigaction sa;
 
 	memset(&sa, 0, sizeof(sa));
 	sa.sa_sigaction = on_signal;
 	sa.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
-	trap = handler;
-	(void)sigaction(SIGSEGV, &sa, before_of(SIGSEGV));
-	(void)sigaction(SIGBUS, &sa, before_of(SIGBUS));
+	handlers.trap = handler;
+	(void)sigaction(SIGSEGV, &sa, &handlers.before[0]);
+	(void)sigaction(SIGBUS, &sa, &handlers.before[1]);
+	if (vm_pagesize <= SEAL_NBYTES)
+		(void)vm_seal(&handlers, sizeof(handlers), hard);
 }

@@ -8,8 +8,9 @@
 
 /*
  * Calls handler with the address of each access that fails (SIGSEGV, SIGBUS), in the signal
- * handler. When it returns false, what the program had set for the signal happens. Once.
+ * handler. When it returns false, what the program had set for the signal happens. Once. hard is
+ * as in vm_seal.
  */
-void signal_trap(bool (*handler)(void *address));
+void signal_trap(bool (*handler)(void *address), bool hard);
 
 #endif

@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #ifndef MADV_POPULATE_WRITE
@@ -18,6 +19,9 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
+
+/* The same number on all machines, and not in the headers of older systems. */
+#define MSEAL 462
 
 size_t vm_pagesize = 4096;
 unsigned long vm_fail_countdown;
@@ -224,11 +228,13 @@ vm_populate(void *base, size_t nbytes)
 }
 
 bool
-vm_seal(void *base, size_t nbytes)
+vm_seal(void *base, size_t nbytes, bool hard)
 {
 	int saved = errno;
 	bool done = !injected() && mprotect(base, nbytes, PROT_READ) == 0;
 
+	if (done && hard)
+		(void)syscall(MSEAL, base, nbytes, 0);
 	errno = saved;
 	return done;
 }

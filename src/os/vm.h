@@ -54,8 +54,11 @@ bool vm_conceal(void *base, size_t nbytes, bool on);
 void vm_huge(void *base, size_t nbytes);
 /* Brings the pages in now in one step instead of a fault each; only ever a hint. */
 void vm_populate(void *base, size_t nbytes);
-/* Makes a range read-only for good. */
-bool vm_seal(void *base, size_t nbytes);
+/*
+ * Makes a range read-only for good; with hard the kernel (Linux from 6.10 on) is asked to allow no
+ * change of that by anybody, as long as the process lives.
+ */
+bool vm_seal(void *base, size_t nbytes, bool hard);
 
 /*
  * Maps part of a file, shared, in place of what is mapped at `where`, or anywhere when that is

@@ -121,7 +121,7 @@ arena_add(size_t npages)
 	for (;;) {
 		memset(a, 0, sizeof(*a));
 		if (meta_reserve(a, want)) {
-			a->origin = vm_reserve(want << malloc_pageshift, malloc_pagesize);
+			a->origin = vm_reserve((want + 2) << malloc_pageshift, malloc_pagesize);
 			if (a->origin != NULL)
 				break;
 			vm_unreserve(a->meta, a->meta_nbytes);
@@ -132,6 +132,8 @@ arena_add(size_t npages)
 		if (want < npages)
 			want = npages;
 	}
+	/* What overflows at either end meets a page that is never committed. */
+	a->origin += malloc_pagesize;
 	a->npages = want;
 	/* Pairs with the acquire in page_dir_find: who sees the count sees the arena. */
 	store_release(&arena_count, arena_count + 1);
