@@ -102,7 +102,7 @@ end:
 #define TAKE(lock) atomic { lock == 0 -> lock = self }
 #define DROP(lock) lock = 0
 
-/* --- chunk.c: pages come and go ---------------------------------------------------------------- */
+/* --- chunk.c: pages come and go ------ */
 
 inline page_release(o, p)
 {
@@ -250,7 +250,7 @@ inline chunk_release_empty(o)
 #endif
 }
 
-/* --- remote.c: the owner's side ---------------------------------------------------------------- */
+/* --- remote.c: the owner's side ------ */
 
 inline page_collect(o, p)
 {
@@ -302,7 +302,7 @@ inline chunk_drain(o)
 	od
 }
 
-/* --- owner.c ----------------------------------------------------------------------------------- */
+/* --- owner.c ------ */
 
 inline page_transfer(from, p)
 {
@@ -437,7 +437,7 @@ inline owner_park()
 	DROP(lock_parked)
 }
 
-/* --- remote.c: the freeing thread's side --------------------------------------------------- */
+/* --- remote.c: the freeing thread's side ------ */
 
 /* The owner that the page has to be pushed to, or NOBODY. */
 inline claim(p)
@@ -530,7 +530,7 @@ inline local_free(p, b)
 	fi
 }
 
-/* --- the public functions -------------------------------------------------------------------- */
+/* --- the public functions ------ */
 
 inline free_chunk(c)
 {
@@ -648,7 +648,7 @@ inline chunk_purge(p)
 	DROP(lock_purge)
 }
 
-/* --- threads ----------------------------------------------------------------------------------- */
+/* --- threads ------ */
 
 #define HOLDS(c) (used[c] && holder[c] == self)
 #if NP > 1
