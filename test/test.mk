@@ -9,7 +9,7 @@ TEST_MEMORY := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/memory/*.c
 TEST_PROPERTY := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/property/*.c)))
 TEST_STRESS := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/stress/*.c)))
 TEST_ATTACK := $(B)/test/attack/attack
-TEST_LIFE := $(B)/test/life/process
+TEST_LIFE := $(B)/test/life/process $(B)/test/fault/seccomp
 TEST_SCRIPTS := $(sort $(wildcard test/api/*.py test/life/*.py test/misuse/*.py \
 	test/memory/*.py test/real/*.py))
 TEST_BIN := $(TEST_API) $(TEST_MISUSE) $(TEST_MEMORY) $(TEST_PROPERTY) $(TEST_STRESS) \
@@ -40,11 +40,15 @@ $(B)/test/%: test/%.cc | $(SO)
 	@mkdir -p $(@D)
 	$(CXX) $(TEST_CXXFLAGS) $(TEST_CFLAGS) -o $@ $< $(TEST_LINK)
 
-$(TEST_LIFE): $(B)/test/life/libplugin.so
+$(B)/test/life/process: $(B)/test/life/libplugin.so
 $(B)/test/life/libplugin.so: test/life/plugin.c
 	@mkdir -p $(@D)
 	$(CC) $(TEST_BASE) -fPIC -shared -o $@ $<
 	@for i in $$(seq 0 39); do cp $@ $(@D)/libplugin$$i.so; done
+
+$(B)/test/fault/seccomp: test/fault/seccomp.c test/fault/script.c | $(SO)
+	@mkdir -p $(@D)
+	$(CC) $(TEST_BASE) $(TEST_CFLAGS) -o $@ $(filter %.c,$^) $(TEST_LINK)
 
 $(TEST_ATTACK): test/attack/main.c test/attack/attack.c | $(SO)
 	@mkdir -p $(@D)

@@ -471,7 +471,7 @@ const struct attack attacks[] = {
 	{"free of the library's data", free_of_library, CAUGHT, CAUGHT},
 	{"realloc of a fake chunk", realloc_of_fake, CAUGHT, CAUGHT},
 	{"sized free of a wrong size", wrong_delete, CAUGHT, CAUGHT},
-	{"linear overflow upwards from the last page", overflow_up, TRAPS, TRAPS},
+	{"linear overflow upwards from the last page", overflow_up, TRAPS, CAUGHT},
 	{"linear overflow downwards from the first page", overflow_down, TRAPS, TRAPS},
 	{"sizes that overflow", size_overflow, HAS_NO_EFFECT, HAS_NO_EFFECT},
 	{"writing to the options", options_overwritten, TRAPS, TRAPS},
