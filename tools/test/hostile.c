@@ -8,6 +8,8 @@
 
 #include "tap.h"
 
+#include <elf.h>
+
 #define AT_DESCRIPTOR 0x10000U
 #define AT_COUNT 0x20000U
 #define AT_OWNERS 0x21000U
@@ -17,6 +19,8 @@
 #define AT_DIRS 0x100000000U
 #define ENTRY_NBYTES 64U
 #define CLASSES 40U
+#define AT_IMAGE 0x7f0000000000U
+#define IMAGE_NBYTES 16384U
 
 struct made_up {
 	struct target t; /* first: found again from it */
@@ -27,6 +31,7 @@ struct made_up {
 	uint32_t torn;     /* of 256 looks, so many see something else than the last */
 	uint64_t looks;
 	uint64_t nbytes;
+	unsigned char image[IMAGE_NBYTES]; /* an ELF file, more or less */
 };
 
 static uint64_t
@@ -102,6 +107,10 @@ word_at(struct made_up *m, uint64_t address)
 {
 	uint64_t r = mix(m->seed ^ mix(address));
 
+	if (address - AT_IMAGE <= IMAGE_NBYTES - 8) {
+		memcpy(&r, m->image + (address - AT_IMAGE), 8);
+		return r;
+	}
 	if (address >= AT_CLASSES && address < AT_CLASSES + CLASSES * 16 && m->seed % 8 != 7)
 		return class_word(address - AT_CLASSES);
 	if (m->torn != 0 && mix(++m->looks ^ m->seed) % 256 < m->torn)
@@ -160,10 +169,35 @@ make_up(struct made_up *m, uint64_t seed)
 	};
 }
 
+/* No address is in two runs: those of an arena follow each other, and arenas lie apart. */
+static bool
+lie_apart(const struct snapshot *s)
+{
+	struct { uint64_t start, end; } parts[300];
+	size_t n = 0;
+
+	for (size_t i = 0; i < s->run_count; i++) {
+		const struct run *run = &s->runs[i];
+		uint64_t end = run->address + (uint64_t)run->npages * s->page_nbytes;
+
+		if (n == 0 || parts[n - 1].end != run->address) {
+			if (n == 300)
+				return false;
+			parts[n++].start = run->address;
+		}
+		parts[n - 1].end = end;
+	}
+	for (size_t i = 0; i < n; i++)
+		for (size_t k = 0; k < i; k++)
+			if (parts[i].start < parts[k].end && parts[k].start < parts[i].end)
+				return false;
+	return true;
+}
+
 static bool
 agrees(const struct snapshot *s)
 {
-	uint64_t next = 0, sum = 0;
+	uint64_t sum = 0;
 
 	if (s->chunk_npages + s->large_npages + s->free_npages + s->guard_npages +
 	    s->held_npages + s->unsettled_npages != s->npages)
@@ -182,12 +216,112 @@ agrees(const struct snapshot *s)
 		if (run->kind == RUN_CHUNKS && run->class_no >= s->class_count)
 			return false;
 		sum += run->npages;
-		next = run->address + (uint64_t)run->npages * s->page_nbytes;
-		for (size_t k = i + 1; k < s->run_count && k < i + 2; k++)
-			if (s->runs[k].address < next && s->runs[k].address > run->address)
-				return false;
 	}
-	return sum == s->npages && s->large_nbytes <= s->large_npages * s->page_nbytes;
+	return lie_apart(s) && sum == s->npages && s->large_nbytes <= s->large_npages * s->page_nbytes;
+}
+
+/* A number that fits, nearly fits or does not. */
+static uint64_t
+some_size(uint64_t *r, uint64_t fits)
+{
+	*r = mix(*r + 1);
+	switch (*r % 8) {
+	case 0:
+		return *r;
+	case 1:
+		return 0 - (*r >> 60);
+	case 2:
+		return fits + (*r >> 61);
+	default:
+		return fits;
+	}
+}
+
+/* Headers that lead to a note, and that to a descriptor; all of it a little wrong now and then. */
+static void
+make_up_image(struct made_up *m)
+{
+	uint64_t r = m->seed * 41, changes;
+	Elf64_Ehdr e = { .e_ident = ELFMAG, .e_phoff = some_size(&r, sizeof(e)),
+		.e_phentsize = sizeof(Elf64_Phdr), .e_phnum = (uint16_t)some_size(&r, 3) };
+	Elf64_Phdr p[] = { { .p_type = PT_LOAD, .p_vaddr = some_size(&r, 0) },
+		{ .p_type = PT_NOTE, .p_vaddr = some_size(&r, 1024), .p_filesz = some_size(&r, 28) },
+		{ .p_type = PT_NOTE, .p_vaddr = some_size(&r, 2048), .p_filesz = some_size(&r, 300) } };
+	Elf64_Nhdr n = { (uint32_t)some_size(&r, sizeof(PHKMALLOC_NOTE_NAME)),
+		(uint32_t)some_size(&r, 4), PHKMALLOC_NOTE_TYPE };
+	int32_t distance = (int32_t)some_size(&r, 4096 - 1024 - 24);
+
+	e.e_ident[EI_CLASS] = ELFCLASS64;
+	memcpy(m->image, &e, sizeof(e));
+	memcpy(m->image + sizeof(e), p, sizeof(p));
+	memcpy(m->image + 1024, &n, sizeof(n));
+	memcpy(m->image + 1024 + sizeof(n), PHKMALLOC_NOTE_NAME, sizeof(PHKMALLOC_NOTE_NAME));
+	memcpy(m->image + 1024 + 24, &distance, sizeof(distance));
+	memcpy(m->image + 4096, &m->d, sizeof(m->d));
+	for (changes = mix(r) % 4; changes > 0; changes--) {
+		uint32_t *word = (uint32_t *)(m->image + 4096) + mix(r + changes) % (sizeof(m->d) / 4);
+
+		*word = (uint32_t)some_size(&r, *word);
+	}
+}
+
+/* A descriptor with one number that is far too large is none, whichever it is. */
+static void
+test_descriptor(void)
+{
+	struct mapping map = { .start = AT_IMAGE, .end = AT_IMAGE + IMAGE_NBYTES, .path = "x" };
+	static struct made_up m;
+	struct phkmalloc_descriptor d;
+	size_t first = offsetof(struct phkmalloc_descriptor, page_shift), tried = 0, refused = 0;
+	size_t last = offsetof(struct phkmalloc_descriptor, class_remote);
+	uint64_t seed = 1;
+
+	/* One whose files are whole. */
+	do {
+		make_up(&m, 4 * seed++);
+		m.holes = m.torn = 0;
+		m.t.maps = &map;
+		m.t.map_count = 1;
+		make_up_image(&m);
+	} while (!find_descriptor(&m.t, &d));
+	for (size_t at = first; at <= last; at += 4, tried++) {
+		memcpy(m.image + 4096, &d, sizeof(d));
+		memset(m.image + 4096 + at, 0xff, 4);
+		m.t.status = STATUS_OK;
+		refused += !find_descriptor(&m.t, &d);
+		d = m.d;
+	}
+	ok(tried > 20 && refused == tried, "a descriptor with one wild number is refused");
+}
+
+/* From the files to the figures, as the command does it. */
+static void
+test_find(unsigned long n, uint64_t seed)
+{
+	struct mapping map = { .start = AT_IMAGE, .end = AT_IMAGE + IMAGE_NBYTES, .path = "x" };
+	static struct made_up m;
+	uint64_t found = 0, read = 0, wrong = 0;
+
+	for (unsigned long i = 0; i < n; i++) {
+		struct phkmalloc_descriptor d;
+		struct snapshot s = { 0 };
+
+		make_up(&m, seed + i);
+		m.t.maps = &map;
+		m.t.map_count = 1;
+		make_up_image(&m);
+		if (!find_descriptor(&m.t, &d))
+			continue;
+		found++;
+		if (snapshot_take(&m.t, &d, true, NULL, &s)) {
+			read++;
+			wrong += !agrees(&s);
+		}
+		snapshot_free(&s);
+	}
+	printf("# %lu descriptors found, %lu heaps read\n", found, read);
+	ok(wrong == 0 && found > n / 50 && found < n && read > n / 100,
+	    "files and descriptors of garbage lead nowhere, or to figures that agree");
 }
 
 int
@@ -199,7 +333,7 @@ main(int argc, char **argv)
 
 	snapshot_entries_max = 4096;
 	for (unsigned long i = 0; i < n; i++) {
-		struct made_up m;
+		static struct made_up m;
 		struct snapshot s;
 
 		make_up(&m, seed + i);
@@ -222,5 +356,7 @@ main(int argc, char **argv)
 	ok(wrong == 0, "figures of garbage agree with each other");
 	ok(read > n / 2 && chunks > n && damaged > n / 10, "there were heaps, pages and damage to see");
 	ok(most < (uint64_t)64 << 20, "what is read is bounded");
+	test_find(n, seed);
+	test_descriptor();
 	return tap_done();
 }
