@@ -74,6 +74,8 @@ exec_engine(const struct allocator *a, const struct script *s, int result_fd)
 		unsetenv("LD_PRELOAD");
 	else
 		setenv("LD_PRELOAD", a->path, 1);
+	/* How this command was run is no part of the measurement. */
+	unsetenv("MALLOC_OPTIONS");
 	for (size_t i = 0; i < a->variable_count; i++)
 		putenv(a->variables[i]);
 	execl(path, "replay", NULL);

@@ -38,6 +38,8 @@ struct maker {
 	size_t thread_room;
 	uint32_t *numbers;       /* of the trace's threads in the script; UINT32_MAX: none yet */
 	size_t number_count;
+	bool *streams;           /* of the trace, that had a thread */
+	size_t stream_count;
 	struct slot_use *slots;
 	uint64_t slot_count, slot_room;
 	uint32_t *unused;        /* slots; those from fresh on were given up in this window */
@@ -152,16 +154,37 @@ words_of(struct maker *m, uint32_t thread)
 	return t;
 }
 
+/* Whether a stream had a thread before, which is gone when it has another. */
+static bool
+stream_taken(struct maker *m, uint32_t stream)
+{
+	bool before;
+
+	if (stream >= m->stream_count) {
+		size_t n = (size_t)stream * 2 + 16;
+
+		m->streams = xgrow(m->streams, n, sizeof(*m->streams));
+		memset(m->streams + m->stream_count, 0, n - m->stream_count);
+		m->stream_count = n;
+	}
+	before = m->streams[stream];
+	m->streams[stream] = true;
+	return before;
+}
+
 /* A window for the next operation: the one that goes on, or another. */
 static void
-window_enter(struct maker *m, uint32_t thread)
+window_enter(struct maker *m, uint32_t thread, uint32_t stream)
 {
-	/* With the second thread the rules change, so that has to wait for all before. */
-	bool another = m->alone && m->s->threads == 1 &&
-	    (thread >= m->number_count || m->numbers[thread] == UINT32_MAX);
+	bool begins = thread >= m->number_count || m->numbers[thread] == UINT32_MAX;
+	/* A thread that follows another is not to run beside it. */
+	bool another = begins && stream_taken(m, stream);
 
-	if (another)
+	/* With the second thread the rules change, so that has to wait for all before. */
+	if (begins && m->s->threads == 1) {
 		m->alone = false;
+		another = true;
+	}
 	if (another || m->in_window == 0 ||
 	    m->in_window == (m->alone ? WINDOW_ALONE : WINDOW_OPERATIONS)) {
 		window_begin(m);
@@ -341,7 +364,7 @@ script_make(struct script *s, const char *path, const struct trace_file *f, uint
 			s->failed++;
 		if (step.kind > STEP_RESIZE || step.object == NULL)
 			continue;
-		window_enter(&m, step.thread);
+		window_enter(&m, step.thread, o.threads[step.thread].stream);
 		add_step(&m, &step);
 		if ((++s->operations & 0xffff) == 0)
 			progress("reading the trace", o.blocks_read, o.block_count);
@@ -358,6 +381,7 @@ script_make(struct script *s, const char *path, const struct trace_file *f, uint
 	trace_order_finish(&o);
 	free(m.threads);
 	free(m.numbers);
+	free(m.streams);
 	free(m.slots);
 	free(m.unused);
 	free(m.window_threads);

@@ -17,7 +17,9 @@ struct slab {
 static size_t
 place_of(const struct objects *o, uint64_t address)
 {
-	return (size_t)((address * 0x9e3779b97f4a7c15U) >> 24) & o->mask;
+	uint64_t h = address * 0x9e3779b97f4a7c15U;
+
+	return (size_t)(h ^ h >> 32) & o->mask;
 }
 
 bool

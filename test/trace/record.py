@@ -185,7 +185,7 @@ def test_full_disk():
         r = tool("record", "-o", "small/r.trace", "--", SUBJECT, "threads", "300000")
         report(r.returncode in (0, 8) and "space left" in r.stderr and
                not os.path.exists("small/r.trace.part") and
-               whole(dict(summary("small/r.trace"), unknown=0)),
+               summary("small/r.trace").get("damaged_blocks") == 0,
                "record on a full disk: what it wrote can be read", [r, summary("small/r.trace")])
     finally:
         subprocess.run(["umount", "small"], check=False)
