@@ -1,9 +1,10 @@
 /*
  * entries.c: entries of page_dir and the bitmaps they point to; see reader.h and snapshot.h.
  *
- * Order is what makes figures right without a lock. Remote bitmaps are read before the others: a
- * chunk on its way from one to the other is free in both or in the second. An entry that does not
- * say the same before and after its bitmaps were read is read again, each time in one system call.
+ * Order is what makes figures right without a lock. What was freed is read before the bitmaps, so
+ * that no chunk is both in use and freed. Remote bitmaps are read before the others: a chunk on its
+ * way from one to the other is free in both or in the second. An entry that does not say the same
+ * before and after its bitmaps were read is read again, each time in one system call.
  */
 #include "reader.h"
 
@@ -40,7 +41,7 @@ read_classes(struct reader *r)
 		ok = f->size != 0 && f->nchunks != 0 && f->nchunks <= l->nwords * 64 &&
 		    l->nwords * 64 < f->nchunks + 64 && l->nwords <= l->remote &&
 		    (uint64_t)f->size * f->nchunks <= (uint64_t)1 << d->page_shift &&
-		    l->nwords * 2 < BITMAP_NWORDS;
+		    l->nwords * 2 + 2 <= BITMAP_NWORDS;
 	}
 	free(table);
 	return ok;
@@ -117,15 +118,24 @@ count_hollow(const struct snapshot *s, const struct class_figures *f, const uint
 	return n;
 }
 
-/* Frees since the owner last counted: the difference of two halves of one word before the bits. */
+/*
+ * Frees since the owner last counted: the difference of two numbers in the word before the bits.
+ * It was read twice: between the owner's two stores it can be far off once, but not twice.
+ */
 static uint64_t
-count_uncounted(const struct reader *r, const uint64_t *word)
+count_uncounted(const struct reader *r, const uint64_t *words)
 {
-	const unsigned char *end = (const unsigned char *)(word + 1);
-	int64_t n = (int64_t)(int16_t)get(end - r->d->bits_started, 0, 2) -
-	    (int16_t)get(end - r->d->bits_countdown, 0, 2);
+	int64_t least = INT64_MAX;
 
-	return n < 0 ? 0 : (uint64_t)n;
+	for (int k = 0; k < 2; k++) {
+		const unsigned char *end = (const unsigned char *)&words[k + 1];
+		int64_t n = (int64_t)(int16_t)get(end - r->d->bits_started, 0, 2) -
+		    (int16_t)get(end - r->d->bits_countdown, 0, 2);
+
+		if (n < least)
+			least = n;
+	}
+	return least < 0 ? 0 : (uint64_t)least;
 }
 
 /* Keeps a page's bitmap, or none at all where they are too many. */
@@ -208,10 +218,12 @@ want_bitmaps(struct reader *r, uint32_t i, struct span *spans)
 	uint64_t *to = r->bitmaps + (size_t)i * BITMAP_NWORDS;
 	uint64_t bits = get(e, r->d->entry_bits, 8);
 
-	spans[0] = (struct span){ .address = bits + (uint64_t)l->remote * 8, .to = to + l->nwords,
+	spans[0] = (struct span){ .address = bits - 8, .to = to + 2 * (size_t)l->nwords, .nbytes = 8 };
+	spans[1] = (struct span){ .address = bits + (uint64_t)l->remote * 8, .to = to + l->nwords,
 		.nbytes = (size_t)l->nwords * 8 };
-	spans[1] = (struct span){ .address = bits, .to = to, .nbytes = (size_t)l->nwords * 8 };
-	spans[2] = (struct span){ .address = bits - 8, .to = to + 2 * (size_t)l->nwords, .nbytes = 8 };
+	spans[2] = (struct span){ .address = bits, .to = to, .nbytes = (size_t)l->nwords * 8 };
+	spans[3] = spans[0];
+	spans[3].to = to + 2 * (size_t)l->nwords + 1;
 }
 
 /* Reads bitmaps and then the entry again, of all entries or of those that changed. */
@@ -231,7 +243,7 @@ read_round(struct reader *r, uint64_t address, uint32_t n, bool all)
 		if (entry_kind(r, r->before + i * nbytes) == ENTRY_CHUNKS) {
 			r->first[i] = count;
 			want_bitmaps(r, i, &r->spans[count]);
-			count += 3;
+			count += BITMAP_SPANS;
 		}
 		if (!all)
 			r->spans[count++] = (struct span){ .address = address + i * nbytes,
@@ -241,10 +253,11 @@ read_round(struct reader *r, uint64_t address, uint32_t n, bool all)
 		r->spans[count++] = (struct span){ .address = address, .to = r->after,
 			.nbytes = n * nbytes };
 	target_read_spans(r->t, r->spans, count);
-	for (uint32_t i = 0; i < n; i++)
-		if (r->first[i] != NO_SPAN)
-			r->seen[i] = r->spans[r->first[i]].done && r->spans[r->first[i] + 1].done &&
-			    r->spans[r->first[i] + 2].done;
+	for (uint32_t i = 0; i < n; i++) {
+		r->seen[i] |= r->first[i] != NO_SPAN;
+		for (uint32_t k = 0; r->first[i] != NO_SPAN && k < BITMAP_SPANS; k++)
+			r->seen[i] &= r->spans[r->first[i] + k].done;
+	}
 }
 
 /* Entries, then the bitmaps they point to, then the entries again; those that changed again. */

@@ -10,7 +10,8 @@
 #include <string.h>
 
 #define BLOCK 256U          /* entries at once */
-#define BITMAP_NWORDS 2048U /* both bitmaps of a page, far above what any class needs */
+#define BITMAP_NWORDS 2048U /* of a page: far above what any class needs */
+#define BITMAP_SPANS 4U     /* what is read of a page beside its entry */
 
 struct class_layout {
 	uint32_t nwords;
@@ -28,7 +29,7 @@ struct reader {
 	unsigned char *before; /* BLOCK entries, as seen before their bitmaps were read */
 	unsigned char *after;
 	uint64_t *bitmaps;     /* BLOCK times BITMAP_NWORDS: bits, and behind them remote */
-	struct span spans[4 * BLOCK];
+	struct span spans[(BITMAP_SPANS + 1) * BLOCK];
 	uint32_t first[BLOCK]; /* the entry's first span in this round */
 	bool seen[BLOCK];      /* the entry's bitmaps were read */
 	struct run last;       /* of no pages at first; can still grow */
