@@ -7,6 +7,7 @@
  */
 #include "api/api.h"
 #include "chunk/chunk.h"
+#include "conf/conf.h"
 #include "diag/fault.h"
 #include "heap/heap.h"
 
@@ -18,10 +19,10 @@ __attribute__((weak)) new_handler_t _ZSt15get_new_handlerv(void);
 __attribute__((weak)) void _ZSt17__throw_bad_allocv(void);
 
 static COLD void *
-new_slow(size_t n, size_t alignment, bool may_fail)
+new_slow(size_t n, size_t alignment, bool array, bool may_fail)
 {
 	for (;;) {
-		void *p = inew(n, alignment);
+		void *p = inew(n, alignment, array);
 		new_handler_t handler;
 
 		if (p != NULL)
@@ -34,6 +35,8 @@ new_slow(size_t n, size_t alignment, bool may_fail)
 		else if (api_handler_threw(handler))
 			return NULL;
 	}
+	if (opt.xmalloc)
+		fault_fatal("operator new", "out of memory");
 	if (may_fail)
 		return NULL;
 	if (_ZSt17__throw_bad_allocv != NULL)
@@ -42,34 +45,38 @@ new_slow(size_t n, size_t alignment, bool may_fail)
 }
 
 ALWAYS_INLINE void *
-new_fast(size_t n, bool may_fail)
+new_fast(size_t n, bool array, bool may_fail)
 {
 	void *p;
 
 	if (LIKELY(n <= CLASS_DIRECT_MAX) && LIKELY(chunk_take(owner_self->direct[(n + 15) / 16], &p)))
 		return p;
-	return new_slow(n, 1, may_fail);
+	return new_slow(n, 1, array, may_fail);
 }
 
+#define DELETE_NAME(array) (array ? "operator delete[]" : "operator delete")
+#define DELETE_ALIGNED_NAME(array) \
+	(array ? "aligned operator delete[]" : "aligned operator delete")
+
 ALWAYS_INLINE void
-delete_fast(void *p)
+delete_fast(void *p, bool array)
 {
 	struct pginfo *pg;
 
 	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(!chunk_free(owner_self, pg, p)))
-		ifree(p, "operator delete");
+		ifree(p, DELETE_NAME(array));
 }
 
 /* A delete that knows the size is held to it. */
 ALWAYS_INLINE void
-delete_sized(void *p, size_t n)
+delete_sized(void *p, size_t n, bool array)
 {
 	struct pginfo *pg;
 
 	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(n > malloc_maxsize) ||
 	    UNLIKELY(pg->recip != size_classes[size_class_of(n)].recip) ||
 	    UNLIKELY(!chunk_free(owner_self, pg, p)))
-		ifree_sized(p, n, 1, true, "operator delete");
+		ifree_sized(p, n, 1, true, DELETE_NAME(array));
 }
 
 static size_t
@@ -78,66 +85,83 @@ alignment_of(size_t alignment)
 	return is_power_of_two(alignment) ? alignment : 1;
 }
 
+/* To 1 is what a new without alignment asks for; it makes no difference to memory. */
+static void *
+new_aligned(size_t n, size_t alignment, bool array, bool may_fail)
+{
+	alignment = alignment_of(alignment);
+	return new_slow(n, alignment == 1 ? 2 : alignment, array, may_fail);
+}
+
 /* A pointer without the alignment was not allocated with it. */
 ALWAYS_INLINE void
-delete_aligned(void *p, size_t a)
+delete_aligned(void *p, size_t alignment, bool array)
 {
-	a = alignment_of(a);
-	if (UNLIKELY(((uintptr_t)p & (a - 1)) != 0))
-		ifree_sized(p, 0, a, true, "operator delete");
-	else
-		delete_fast(p);
+	const char *func = DELETE_ALIGNED_NAME(array);
+	struct pginfo *pg;
+
+	alignment = alignment_of(alignment);
+	if (UNLIKELY(((uintptr_t)p & (alignment - 1)) != 0))
+		ifree_sized(p, 0, alignment, true, func);
+	else if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(!chunk_free(owner_self, pg, p)))
+		ifree(p, func);
+}
+
+static void
+delete_aligned_sized(void *p, size_t n, size_t alignment, bool array)
+{
+	ifree_sized(p, n, alignment_of(alignment), true, DELETE_ALIGNED_NAME(array));
 }
 
 #define NEW(name, ...) EXPORT void *name(__VA_ARGS__); EXPORT void *name(__VA_ARGS__)
 #define DELETE(name, ...) EXPORT void name(__VA_ARGS__); EXPORT void name(__VA_ARGS__)
 
 /* new(size_t), new[](size_t), and both with std::nothrow_t const & */
-NEW(_Znwm, size_t n) { return new_fast(n, false); }
-NEW(_Znam, size_t n) { return new_fast(n, false); }
-NEW(_ZnwmRKSt9nothrow_t, size_t n, const void *t) { (void)t; return new_fast(n, true); }
-NEW(_ZnamRKSt9nothrow_t, size_t n, const void *t) { (void)t; return new_fast(n, true); }
+NEW(_Znwm, size_t n) { return new_fast(n, false, false); }
+NEW(_Znam, size_t n) { return new_fast(n, true, false); }
+NEW(_ZnwmRKSt9nothrow_t, size_t n, const void *t) { (void)t; return new_fast(n, false, true); }
+NEW(_ZnamRKSt9nothrow_t, size_t n, const void *t) { (void)t; return new_fast(n, true, true); }
 
 /* the same with std::align_val_t */
-NEW(_ZnwmSt11align_val_t, size_t n, size_t a) { return new_slow(n, alignment_of(a), false); }
-NEW(_ZnamSt11align_val_t, size_t n, size_t a) { return new_slow(n, alignment_of(a), false); }
+NEW(_ZnwmSt11align_val_t, size_t n, size_t a) { return new_aligned(n, a, false, false); }
+NEW(_ZnamSt11align_val_t, size_t n, size_t a) { return new_aligned(n, a, true, false); }
 NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, size_t n, size_t a, const void *t)
 {
 	(void)t;
-	return new_slow(n, alignment_of(a), true);
+	return new_aligned(n, a, false, true);
 }
 NEW(_ZnamSt11align_val_tRKSt9nothrow_t, size_t n, size_t a, const void *t)
 {
 	(void)t;
-	return new_slow(n, alignment_of(a), true);
+	return new_aligned(n, a, true, true);
 }
 
 /* delete(void *), delete[](void *), with std::nothrow_t const &, with std::align_val_t */
-DELETE(_ZdlPv, void *p) { delete_fast(p); }
-DELETE(_ZdaPv, void *p) { delete_fast(p); }
-DELETE(_ZdlPvRKSt9nothrow_t, void *p, const void *t) { (void)t; delete_fast(p); }
-DELETE(_ZdaPvRKSt9nothrow_t, void *p, const void *t) { (void)t; delete_fast(p); }
-DELETE(_ZdlPvSt11align_val_t, void *p, size_t a) { delete_aligned(p, a); }
-DELETE(_ZdaPvSt11align_val_t, void *p, size_t a) { delete_aligned(p, a); }
+DELETE(_ZdlPv, void *p) { delete_fast(p, false); }
+DELETE(_ZdaPv, void *p) { delete_fast(p, true); }
+DELETE(_ZdlPvRKSt9nothrow_t, void *p, const void *t) { (void)t; delete_fast(p, false); }
+DELETE(_ZdaPvRKSt9nothrow_t, void *p, const void *t) { (void)t; delete_fast(p, true); }
+DELETE(_ZdlPvSt11align_val_t, void *p, size_t a) { delete_aligned(p, a, false); }
+DELETE(_ZdaPvSt11align_val_t, void *p, size_t a) { delete_aligned(p, a, true); }
 DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, void *p, size_t a, const void *t)
 {
 	(void)t;
-	delete_aligned(p, a);
+	delete_aligned(p, a, false);
 }
 DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, void *p, size_t a, const void *t)
 {
 	(void)t;
-	delete_aligned(p, a);
+	delete_aligned(p, a, true);
 }
 
 /* delete(void *, size_t), delete[](void *, size_t), with std::align_val_t */
-DELETE(_ZdlPvm, void *p, size_t n) { delete_sized(p, n); }
-DELETE(_ZdaPvm, void *p, size_t n) { delete_sized(p, n); }
+DELETE(_ZdlPvm, void *p, size_t n) { delete_sized(p, n, false); }
+DELETE(_ZdaPvm, void *p, size_t n) { delete_sized(p, n, true); }
 DELETE(_ZdlPvmSt11align_val_t, void *p, size_t n, size_t a)
 {
-	ifree_sized(p, n, alignment_of(a), true, "operator delete");
+	delete_aligned_sized(p, n, a, false);
 }
 DELETE(_ZdaPvmSt11align_val_t, void *p, size_t n, size_t a)
 {
-	ifree_sized(p, n, alignment_of(a), true, "operator delete");
+	delete_aligned_sized(p, n, a, true);
 }

@@ -163,7 +163,7 @@ conf_letters(const struct conf *c, char *buf)
 static void
 conf_derive(struct conf *c)
 {
-	c->notes = c->canary || c->delay || c->junk != 0 || c->stacks;
+	c->notes = c->canary || c->delay || c->junk != 0 || c->stacks || c->exact || c->family;
 	c->tagged = c->notes || c->trace != 0;
 	c->careful = c->notes || c->random || c->zero || c->page_end;
 	c->looked = c->careful || c->trace != 0 || c->zero_is_null;

@@ -23,6 +23,7 @@ static const char *const texts[PTR_FAULT_COUNT] = {
 	[PTR_FREE_PAGE] = "page is already free",
 	[PTR_WRONG_SIZE] = "wrong size",
 	[PTR_WRONG_ALIGNMENT] = "wrong alignment",
+	[PTR_MISMATCHED] = "mismatched deallocation",
 	[PTR_NEVER_CALLED] = "malloc() has never been called",
 	[PTR_CANARY] = "canary is corrupted, written past the end of",
 	[PTR_WRITTEN_FREE] = "written after it was freed",
@@ -81,6 +82,8 @@ add_place(struct fmt *f, enum ptr_fault fault, const struct place *place)
 	fmt_add(f, "%p-%p", place->start, place->end);
 	if (fault == PTR_WRONG_SIZE)
 		fmt_add(f, ", freed with size %z", place->freed_size);
+	if (fault == PTR_MISMATCHED)
+		fmt_add(f, ", allocated by %s", place->by);
 	if (fault == PTR_CANARY || fault == PTR_WRITTEN_FREE)
 		fmt_add(f, ", written at %p", place->written);
 	if (place->thread != 0)
@@ -126,6 +129,16 @@ fault_note(const char *func, const char *text, const void *p)
 
 	prefix(&f, func, false);
 	fmt_add(&f, "%s %p\n", text, (uintptr_t)p);
+	emit(&f);
+}
+
+void
+fault_say(const char *func, const char *text)
+{
+	struct fmt f;
+
+	prefix(&f, func, false);
+	fmt_add(&f, "%s\n", text);
 	emit(&f);
 }
 

@@ -21,6 +21,7 @@ enum ptr_fault {
 	PTR_FREE_PAGE,
 	PTR_WRONG_SIZE,
 	PTR_WRONG_ALIGNMENT,
+	PTR_MISMATCHED,
 	PTR_NEVER_CALLED,
 	PTR_CANARY,
 	PTR_WRITTEN_FREE,
@@ -46,6 +47,7 @@ struct place {
 	uintptr_t end;
 	int thread;         /* of the owner, 0 when not known */
 	size_t freed_size;  /* PTR_WRONG_SIZE: the size it was freed with */
+	const char *by;     /* PTR_MISMATCHED: the function that allocated it */
 	uintptr_t written;  /* PTR_CANARY, PTR_WRITTEN_FREE: the first byte written */
 	uint32_t allocated; /* stacks, 0 when not known */
 	uint32_t freed;
@@ -66,6 +68,7 @@ COLD void fault_warn(const char *func, enum ptr_fault fault, const void *p,
     const struct place *place);
 /* A line of another kind, as a warning. */
 COLD void fault_note(const char *func, const char *text, const void *p);
+COLD void fault_say(const char *func, const char *text);
 
 /* Reports an error of another kind in the same manner and aborts. */
 NORETURN COLD void fault_fatal(const char *func, const char *text);

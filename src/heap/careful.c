@@ -55,6 +55,15 @@ report_written(struct pginfo *pg, const void *p, size_t at, enum ptr_fault fault
 	fault_report(func, fault, p, &place);
 }
 
+static uint32_t
+note_read(const struct pginfo *pg, const void *p)
+{
+	size_t i;
+
+	(void)chunk_index(pg, p, &i);
+	return load_acquire(note_of(pg, i));
+}
+
 /* --- chunks --------------------------------------------------------------------------------- */
 
 /* A chunk of the class, and its page. */
@@ -99,7 +108,7 @@ alloc_chunk(unsigned class_no, size_t n, bool zero)
 		fill_canary(p, n, size, opt.secret);
 	if (opt.stacks)
 		*note_stacks(pg, i) = (struct note_stacks){stack_record(STACK_DEPTH), 0};
-	note_end(note, word, NOTE_USED, n);
+	note_end(note, note_with_family(word, FAMILY_MALLOC), NOTE_USED, n);
 	return p;
 }
 
@@ -209,6 +218,8 @@ careful_free_chunk(struct pginfo *pg, void *p, const char *func)
 	word = load_acquire(note);
 	if (UNLIKELY(note_state(word) != NOTE_USED))
 		return PTR_FREE_CHUNK;
+	if (opt.family)
+		careful_fit(pg, p, func);
 	busy = note_next(word, NOTE_BUSY, note_asked(word));
 	if (owner_of_word(load_relaxed(&pg->owner)) == o)
 		store_relaxed(note, busy);
@@ -292,19 +303,41 @@ careful_resize(struct pginfo *pg, void *p, size_t n, const char *func)
 	fill_grown(p, had, n);
 	if (opt.canary)
 		fill_canary(p, n, size, opt.secret);
-	note_end(note, word, NOTE_USED, n);
+	/* realloc's own from now on. */
+	note_end(note, note_with_family(word, FAMILY_MALLOC), NOTE_USED, n);
 	return p;
 }
 
 /* --- what is known -------------------------------------------------------------------------- */
 
-static uint32_t
-note_read(const struct pginfo *pg, const void *p)
+void
+careful_mark(void *p, enum family family)
 {
+	struct pginfo *pg = page_of(p);
+	uint32_t *note;
 	size_t i;
 
+	if (!owner_is(load_relaxed(&pg->owner))) {
+		pg->large.family = (uint8_t)family;
+		return;
+	}
 	(void)chunk_index(pg, p, &i);
-	return load_acquire(note_of(pg, i));
+	note = note_of(pg, i);
+	store_relaxed(note, note_with_family(load_relaxed(note), family));
+}
+
+void
+careful_fit(struct pginfo *pg, const void *p, const char *func)
+{
+	struct place place = {.kind = PLACE_UNKNOWN};
+	enum family family = owner_is(load_relaxed(&pg->owner)) ? note_family(note_read(pg, p)) :
+	    (enum family)pg->large.family;
+
+	if (LIKELY(family_fits(family, func)))
+		return;
+	heap_place(pg, p, &place);
+	place.by = family_name(family);
+	fault_report(func, PTR_MISMATCHED, p, &place);
 }
 
 size_t

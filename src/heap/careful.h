@@ -10,6 +10,7 @@
 #define PHK_CAREFUL_H
 
 #include "chunk/chunk.h"
+#include "heap/family.h"
 
 /* Sets up what the options need; once, before the first page. */
 void careful_init(void);
@@ -21,6 +22,10 @@ void *careful_alloc_pages(size_t n, size_t alignment, bool zero);
 
 /* The rest is for opt.notes only. p is in a page of chunks or of a large allocation: pg. */
 enum ptr_fault careful_free(struct pginfo *pg, void *p, const char *func);
+/* Notes which function allocated p, the start of an allocation in use. */
+void careful_mark(void *p, enum family family);
+/* Reports it when func is not one to free or resize p with, which is verified. */
+void careful_fit(struct pginfo *pg, const void *p, const char *func);
 /* The same allocation for n bytes, or NULL when it has to move. p is verified. */
 void *careful_resize(struct pginfo *pg, void *p, size_t n, const char *func);
 /* The bytes asked for. p is verified. */

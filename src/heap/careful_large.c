@@ -75,9 +75,12 @@ careful_alloc_pages(size_t n, size_t alignment, bool zero)
 enum ptr_fault
 careful_free_large(struct pginfo *pg, void *p, const char *func)
 {
-	enum ptr_fault fault = large_claim(pg, p);
+	enum ptr_fault fault = large_verify(pg, p);
 	size_t usable;
 
+	if (opt.family && fault == PTR_OK)
+		careful_fit(pg, p, func);
+	fault = large_claim(pg, p);
 	if (fault != PTR_OK)
 		return fault;
 	if (pg->large.canary)
@@ -120,6 +123,7 @@ careful_resize_large(struct pginfo *pg, void *p, size_t n, const char *func)
 		return NULL;
 	}
 	pg = page_of(to);
+	pg->large.family = FAMILY_MALLOC;
 	fill_grown(to, had, n);
 	if (opt.canary)
 		canary_large(pg, to, n);

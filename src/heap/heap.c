@@ -1,98 +1,23 @@
 /*
- * heap.c: every request, validated, dispatched, reported; see heap.h. State: whether the heap is
- * set up, protected by LOCK_INIT.
+ * heap.c: every request, validated, dispatched, reported; see heap.h. No state.
  */
 #include "heap/heap.h"
 
 #include "chunk/chunk.h"
 #include "conf/conf.h"
-#include "diag/stack.h"
 #include "heap/careful.h"
 #include "heap/imalloc.h"
-#include "heap/inspect.h"
 #include "heap/sample.h"
 #include "heap/watched.h"
 #include "large/large.h"
-#include "os/env.h"
 #include "os/lock.h"
-#include "os/signal.h"
-#include "os/thread.h"
-#include "os/unwind.h"
+#include "os/next.h"
 #include "os/vm.h"
-#include "page/guard.h"
 #include "page/page_alloc.h"
 #include "watch/profile.h"
 #include "watch/trace.h"
 
 #include <string.h>
-
-static int started;
-
-void
-malloc_init(void)
-{
-	if (LIKELY(load_acquire(&started) != 0))
-		return;
-	lock_take(LOCK_INIT);
-	if (started == 0) {
-		vm_init();
-		env_init();
-		conf_init();
-		vm_lazy = opt.hint;
-		page_guards = opt.guard;
-		page_traps = opt.delay;
-		page_random = opt.random;
-		page_cache_shift = opt.cache_shift;
-		if (opt.sample_rate != 0 && opt.sample_rate < chunk_poke)
-			chunk_poke = opt.sample_rate;
-		owner_watch.guard = opt.sample_rate != 0;
-		owner_watch.profile_rate = opt.profile_rate;
-		/* Words hold up to 64 chunks: a higher rate has to see each allocation. */
-		owner_slow = opt.tagged || opt.random || opt.zero ||
-		    (opt.sample_rate != 0 && opt.sample_rate < 64);
-		owner_slow_zero = opt.zero_is_null;
-		careful_init();
-		owner_init(opt.tagged);
-		if (opt.trace != 0)
-			trace_init();
-		store_release(&started, 1);
-	}
-	lock_drop(LOCK_INIT);
-}
-
-static void
-fork_child(void)
-{
-	lock_reset_all();
-	owner_after_fork();
-	if (opt.trace != 0)
-		trace_fork_child();
-}
-
-/* What may allocate waits for the constructor; the heap itself may be long in use by then. */
-__attribute__((constructor)) static void
-constructor(void)
-{
-	malloc_init();
-	thread_fork_init(lock_take_all, lock_drop_all, fork_child);
-	unwind_init();
-	if (opt.stacks || opt.sample_rate != 0 || opt.trace > 1)
-		(void)stack_init();
-	if (opt.sample_rate != 0)
-		sample_init();
-	if (opt.sample_rate != 0 || opt.guard || opt.delay)
-		signal_trap(heap_trapped, opt.secure);
-}
-
-__attribute__((destructor)) static void
-destructor(void)
-{
-	heap_exit();
-	if (opt.dump)
-		inspect_dump();
-	if (opt.trace != 0)
-		trace_exit();
-}
 
 /* --- allocating --------------------------------------------------------------------------- */
 
@@ -216,9 +141,17 @@ alloc_recorded(enum trace_op op, size_t n, size_t alignment, bool zero)
 ALWAYS_INLINE void *
 alloc(enum trace_op op, size_t n, size_t alignment, unsigned class_no, bool zero)
 {
-	if (UNLIKELY(opt.looked || load_acquire(&started) == 0))
+	if (UNLIKELY(opt.looked || load_acquire(&heap_started) == 0))
 		return alloc_recorded(op, n, alignment, zero);
 	return alloc_plain(n, alignment, class_no, zero, load_relaxed(&owner_watch.any) != 0);
+}
+
+/* Option M notes who allocated what; allocations before guards have no room for it. */
+static NOINLINE void
+mark(void *p, enum family family)
+{
+	if (p != NULL && !sample_owns(p))
+		careful_mark(p, family);
 }
 
 void *
@@ -232,7 +165,11 @@ imalloc(size_t n)
 void *
 imalloc_aligned(size_t n, size_t alignment)
 {
-	return alloc(TRACE_ALIGNED, n, alignment, size_class_aligned(n, alignment), false);
+	void *p = alloc(TRACE_ALIGNED, n, alignment, size_class_aligned(n, alignment), false);
+
+	if (UNLIKELY(opt.family))
+		mark(p, FAMILY_ALIGNED);
+	return p;
 }
 
 void *
@@ -242,11 +179,17 @@ icalloc(size_t n)
 }
 
 void *
-inew(size_t n, size_t alignment)
+inew(size_t n, size_t alignment, bool array)
 {
+	void *p;
+
 	/* new of nothing is something, whatever malloc(0) is. */
 	n += n == 0;
-	return alloc(TRACE_NEW, n, alignment, size_class_aligned(n, alignment), false);
+	p = alloc(TRACE_NEW, n, alignment, size_class_aligned(n, alignment), false);
+	if (UNLIKELY(opt.family))
+		mark(p, alignment == 1 ? (array ? FAMILY_ARRAY : FAMILY_NEW) :
+		    (array ? FAMILY_ARRAY_ALIGNED : FAMILY_NEW_ALIGNED));
+	return p;
 }
 
 static void *
@@ -304,6 +247,8 @@ free_plain(void *p, const char *func)
 		fault = watched_free_large(pg, p);
 	} else if (sample_owns(p)) {
 		fault = sample_free(p, func);
+	} else if (opt.others && heap_is_foreign(p)) {
+		next_free(p);
 	} else {
 		heap_report(func, PTR_OK, p, 0);
 	}
@@ -315,7 +260,8 @@ static NOINLINE void
 free_other(void *p, const char *func)
 {
 	if (opt.trace != 0 && p != NULL)
-		trace_free(p, func[0] == 'o' ? TRACE_BY_DELETE : TRACE_BY_FREE);
+		/* operator delete, aligned operator delete. */
+		trace_free(p, func[0] == 'o' || func[0] == 'a' ? TRACE_BY_DELETE : TRACE_BY_FREE);
 	free_plain(p, func);
 }
 
@@ -370,6 +316,10 @@ ifree_sized(void *p, size_t n, size_t alignment, bool exact, const char *func)
 
 	if (p == NULL)
 		return;
+	if (UNLIKELY(opt.others) && heap_is_foreign(p)) {
+		next_free(p);
+		return;
+	}
 	if (exact && n == 0)
 		n = 1;
 	if (UNLIKELY(sample_owns(p))) {
@@ -399,6 +349,10 @@ iusable(const void *p, size_t *nbytes, const char *func)
 	struct pginfo *pg;
 	enum ptr_fault fault;
 
+	if (UNLIKELY(opt.others) && heap_is_foreign(p)) {
+		*nbytes = next_usable((void *)(uintptr_t)p);
+		return true;
+	}
 	if (UNLIKELY(sample_owns(p))) {
 		fault = sample_size(p, nbytes);
 		if (fault != PTR_OK)
@@ -409,7 +363,7 @@ iusable(const void *p, size_t *nbytes, const char *func)
 	if (pg == NULL)
 		return false;
 	/* With canaries behind it, what was asked for is all there is. */
-	if (opt.canary)
+	if (opt.canary || opt.exact)
 		*nbytes = careful_size(pg, p);
 	else
 		*nbytes = owner_is(load_relaxed(&pg->owner)) ? chunk_size(pg) : large_usable(pg);
@@ -441,12 +395,15 @@ resize(void *p, size_t n, const char *func)
 	size_t have, had;
 	void *to = NULL;
 
-	if (UNLIKELY(sample_owns(p))) {
+	if (UNLIKELY(opt.others) && heap_is_foreign(p))
+		return next_realloc(p, n);
+	if (UNLIKELY(sample_owns(p)))
 		return iusable(p, &have, func) ? move(p, have, n, false, func) : NULL;
-	}
 	pg = heap_verify(p, func);
 	if (pg == NULL)
 		return NULL;
+	if (opt.family)
+		careful_fit(pg, p, func);
 	if (UNLIKELY(opt.notes)) {
 		have = careful_size(pg, p);
 		to = careful_resize(pg, p, n, func);

@@ -18,8 +18,8 @@ void *imalloc(size_t n);
 /* alignment is a power of two. */
 void *imalloc_aligned(size_t n, size_t alignment);
 void *icalloc(size_t n);
-/* For operator new; alignment is a power of two. */
-void *inew(size_t n, size_t alignment);
+/* For operator new and new[]; alignment is a power of two. */
+void *inew(size_t n, size_t alignment, bool array);
 /* Pages of its own, left out of core dumps, and cleared when they are freed. */
 void *iconceal(size_t n, bool zero);
 void ifree(void *p, const char *func);

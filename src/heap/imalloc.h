@@ -7,6 +7,8 @@
 
 #include "chunk/chunk.h"
 
+/* Not 0 when malloc_init was called. */
+extern int heap_started HIDDEN;
 /* A chunk of the class, the lowest or any; NULL when there is no memory. */
 void *malloc_bytes(unsigned class_no);
 void *malloc_bytes_random(unsigned class_no, uint64_t random);
@@ -21,6 +23,8 @@ struct pginfo *heap_verify(const void *p, const char *func);
  * given to a sized deallocation.
  */
 void heap_report(const char *func, enum ptr_fault fault, const void *p, size_t freed_size);
+/* Whether p is another allocator's for all we know: no address that we have reserved. */
+bool heap_is_foreign(const void *p);
 /* Reports an access that trapped, if the address is the heap's. Always false: it is not mended. */
 bool heap_trapped(void *address);
 /* What p, an address in the page of an allocation, belongs to. */

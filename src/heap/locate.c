@@ -9,6 +9,7 @@
 #include "heap/imalloc.h"
 #include "heap/sample.h"
 #include "large/large.h"
+#include "os/next.h"
 
 /* What an address that is not the start of anything lies in. */
 static enum ptr_fault
@@ -54,6 +55,18 @@ locate(const void *p, struct place *place)
 	if (owner_is(kind) && first == pg)
 		chunk_place(pg, p, place);
 	return PTR_WRONG_PAGE;
+}
+
+bool
+heap_is_foreign(const void *p)
+{
+	if (!next_is() || p == NULL || sample_owns(p))
+		return false;
+	for (unsigned i = 0; i < load_acquire(&arena_count); i++)
+		if ((uintptr_t)p - (uintptr_t)arenas[i].origin < arenas[i].npages << malloc_pageshift ||
+		    (uintptr_t)p - (uintptr_t)arenas[i].meta < arenas[i].meta_nbytes)
+			return false;
+	return true;
 }
 
 void

@@ -1,8 +1,8 @@
 /*
  * note.h: what options know of each chunk: a word, and with option T two stacks.
  *
- *   31        20 19       18 17   16 15                0
- *   |  turn     |  (free)   | state | bytes asked for    |
+ *   31        21 20       18 17   16 15                0
+ *   |  turn     |  family   | state | bytes asked for    |
  *
  * The stacks of a page lie behind its bitmaps, the words behind the stacks. A word is written by
  * whoever holds the chunk; a free by a thread that does not own the page takes it by
@@ -14,6 +14,7 @@
 #define PHK_NOTE_H
 
 #include "chunk/chunk.h"
+#include "heap/family.h"
 
 enum note_state {
 	NOTE_BUSY,  /* never used, or being filled */
@@ -30,7 +31,8 @@ struct note_stacks {
 #define NOTE_NBYTES sizeof(uint32_t)
 #define NOTE_ASKED_MAX 0xffffU
 #define NOTE_STATE_SHIFT 16
-#define NOTE_TURN 0x100000U
+#define NOTE_FAMILY_SHIFT 18
+#define NOTE_TURN 0x200000U
 
 _Static_assert(malloc_maxsize <= NOTE_ASKED_MAX, "what was asked for has room in a note");
 
@@ -62,12 +64,25 @@ note_asked(uint32_t word)
 	return word & NOTE_ASKED_MAX;
 }
 
-/* The word that follows another. */
+ALWAYS_INLINE enum family
+note_family(uint32_t word)
+{
+	return (enum family)(word >> NOTE_FAMILY_SHIFT & 7);
+}
+
+ALWAYS_INLINE uint32_t
+note_with_family(uint32_t word, enum family family)
+{
+	return (word & ~((uint32_t)7 << NOTE_FAMILY_SHIFT)) | (uint32_t)family << NOTE_FAMILY_SHIFT;
+}
+
+/* The word that follows another of the same family. */
 ALWAYS_INLINE uint32_t
 note_next(uint32_t word, enum note_state state, size_t asked)
 {
-	return ((word & ~(NOTE_TURN - 1)) + NOTE_TURN) | (uint32_t)state << NOTE_STATE_SHIFT |
-	    (uint32_t)asked;
+	uint32_t kept = word & ~(((uint32_t)1 << NOTE_FAMILY_SHIFT) - 1);
+
+	return (kept + NOTE_TURN) | (uint32_t)state << NOTE_STATE_SHIFT | (uint32_t)asked;
 }
 
 /* Before the contents of a chunk that the caller holds are changed; returns the word now there. */

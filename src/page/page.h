@@ -92,6 +92,7 @@ struct pginfo {
 			uint32_t start;     /* bytes from the page to the allocation, below 64 KiB */
 			uint32_t allocated; /* stacks */
 			uint32_t freed;
+			uint8_t family;     /* enum family */
 			size_t nbytes;      /* asked for */
 			uint32_t sampled;   /* in the profile: its site, or 0 */
 			uint32_t sampled_tenths;

@@ -276,6 +276,7 @@ run_take(size_t npages, size_t align)
 	first->large.guard = GUARD_NONE;
 	first->large.moved = first->large.concealed = first->large.canary = false;
 	first->large.allocated = first->large.freed = 0;
+	first->large.family = 0;
 	first->large.sampled = 0;
 	first->large.start = 0;
 	first->large.nbytes = npages << malloc_pageshift;

@@ -42,7 +42,7 @@ static const struct how {
 	{"free", by_free},
 	{"realloc", by_realloc},
 	{"realloc", by_realloc_grow},
-	{"operator delete", by_delete_both},
+	{"aligned operator delete[]", by_delete_both},
 	{"realloc", by_realloc_zero},
 	{"cfree", by_cfree},
 	{"free_sized", by_free_sized},
@@ -53,9 +53,9 @@ static const struct how {
 	{"recallocarray", by_recallocarray},
 	{"malloc_usable_size", by_usable},
 	{"operator delete", by_delete},
-	{"operator delete", by_delete_array},
+	{"operator delete[]", by_delete_array},
 	{"operator delete", by_delete_sized},
-	{"operator delete", by_delete_at},
+	{"aligned operator delete", by_delete_at},
 };
 #define HOW_BRIEF 4
 

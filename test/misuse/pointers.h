@@ -369,6 +369,8 @@ wrong_size(size_t n, size_t size, void (*act)(void *p, size_t n))
 static int sized_twice(size_t n) { return wrong_size(n, n * 2 + 20, by_free_sized); }
 static int sized_tiny(size_t n) { return wrong_size(n, n / 3, by_free_sized); }
 static int sized_page_more(size_t n) { return wrong_size(n, n + PAGE, by_free_sized); }
+static int sized_less(size_t n) { return wrong_size(n, n - 1, by_free_sized); }
+static int delete_more(size_t n) { return wrong_size(n, n + 1, by_delete_sized); }
 static int delete_twice(size_t n) { return wrong_size(n, n * 2 + 20, by_delete_sized); }
 static int delete_tiny(size_t n) { return wrong_size(n, n / 3, by_delete_sized); }
 static int aligned_twice(size_t n) { return wrong_size(n, n * 2 + 20, by_delete_aligned); }

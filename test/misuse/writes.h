@@ -396,8 +396,38 @@ base_is_start(size_t n)
 static int
 zero_is_null(size_t n)
 {
+	void *p = &p;
+
 	errno = 0;
-	return malloc(0) == NULL && calloc(0, 5) == NULL && errno == 0 && malloc(n) != NULL ? 0 : 3;
+	if (malloc(0) != NULL || calloc(0, 5) != NULL || aligned_alloc(64, 0) != NULL ||
+	    posix_memalign(&p, 64, 0) != 0 || p != NULL || errno != 0)
+		return 3;
+	/* C++ has no such thing. */
+	p = _Znwm(0);
+	_ZdlPvm(p, 0);
+	return p != NULL && malloc(n) != NULL ? 0 : 4;
+}
+
+/* Also after realloc in place and elsewhere, and all of it can be used. */
+static int
+usable_is_asked(size_t n)
+{
+	char *p = malloc(n);
+
+	if (malloc_usable_size(p) != n)
+		return 3;
+	for (size_t m = n; m > n / 4; m -= n / 8 + 1) {
+		p = realloc(p, m);
+		if (malloc_usable_size(p) != m)
+			return 4;
+		memset(p, 0x11, m);
+	}
+	p = realloc(p, n + 1);
+	if (malloc_usable_size(p) != n + 1 || malloc_usable_size(calloc(n, 1)) != n ||
+	    malloc_usable_size(aligned_alloc(4096, n)) != n)
+		return 5;
+	free_sized(p, n + 1);
+	return phkmalloc_check() == 0 ? 0 : 6;
 }
 
 /* Made smaller and larger by realloc, then freed by the size it has. */

@@ -215,7 +215,7 @@ int
 main(int argc, char **argv)
 {
 	static const char *const sets[] = {"", "", "", "C", "E", "F", "G", "H", "J", "JJ", "P", "PG",
-	    "R", "T", "Z", "CF", "S", "ST", "SZ", "W2", "W5S", "B1", "B200", "<<<<", ">>"};
+	    "R", "T", "Z", "K", "CF", "S", "ST", "SZ", "W2", "W5S", "B1", "B200", "<<<<", ">>"};
 
 	if (argc == 2)
 		return child(argv[1]);
