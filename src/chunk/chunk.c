@@ -3,11 +3,13 @@
  * chunks are freed; see chunk.h. Protected by being the owner, or by the lock that lets the
  * caller touch a parked or late owner. User memory is never touched.
  *
- *              page_new                       all taken
+ *           chunk_page_new                    all taken
  *   (run) ------------------> PAGE_CURRENT ---------------> PAGE_FULL
  *     ^                            ^                            |
  *     |  the last chunk freed      | lowest when one is needed  | wake chunks freed
  *     +--------------------- PAGE_AVAIL <-----------------------+
+ *
+ * On its way back to the page layer an empty page may be PAGE_SPARE for a while (chunk_page.h).
  *
  * A full page sleeps until an eighth of it is free, so that malloc finds more than one chunk
  * when it comes and free does not move pages about for each chunk. countdown tells the time
@@ -15,6 +17,7 @@
  */
 #include "chunk/chunk.h"
 
+#include "chunk/chunk_page.h"
 #include "chunk/pgheap.h"
 #include "os/env.h"
 #include "os/lock.h"
@@ -33,18 +36,6 @@ bool chunk_keep;
 uint32_t chunk_note_nbytes;
 /* Words of a new page that are used from one look at what is taken of it to the next. */
 #define LOOK_NWORDS 8U
-/* An empty page of fewer chunks than this stays with its owner when it has no other. */
-#define SPARE_NCHUNKS 64
-
-/*
- * The page is not current, or not any more. Release: pairs with the load in chunk_purge; who finds
- * the page in this state also finds each chunk that was taken from it to be in use.
- */
-static void
-state_set(struct pginfo *pg, enum page_state state)
-{
-	store_release(&pg->chunk.state, (uint8_t)state);
-}
 
 static void
 countdown_set(struct owner *o, struct pginfo *pg, size_t n)
@@ -137,64 +128,14 @@ pass_again(struct owner *o, struct slot *slot, size_t *nfree)
 
 /* --- pages come and go ------------------------------------------------------------------- */
 
-/* Metadata of a page of the owner. */
-static size_t
-meta_nbytes(const struct owner *o, unsigned class_no)
-{
-	return size_class_meta_nbytes(class_no,
-	    o->state == OWNER_SAMPLED ? CHUNK_SAMPLED_NBYTES : chunk_note_nbytes);
-}
-
-static struct pginfo *
-page_new(struct owner *o, unsigned class_no)
-{
-	const struct size_class *c = &size_classes[class_no];
-	void *meta;
-	struct pginfo *pg = page_take_for_chunks(meta_nbytes(o, class_no), &meta);
-
-	if (pg == NULL)
-		return NULL;
-	pg->bits = (uint64_t *)((char *)meta + PAGE_COUNTS_NBYTES);
-	for (unsigned w = 0; w < c->nwords; w++)
-		pg->bits[w] = ~(uint64_t)0;
-	pg->chunk.nchunks = c->nchunks;
-	pg->chunk.remote = c->remote;
-	pg->chunk.class_no = (uint8_t)class_no;
-	pg->chunk.state = PAGE_AVAIL;
-	store_relaxed(&pg->recip, c->recip);
-	/* Pairs with the acquire of a thread that frees remotely: the fields above are set. */
-	store_release(&pg->owner, (uintptr_t)o | owner_tag);
-	return pg;
-}
-
-/* Gives an empty page in no list back. False when a remote free has just claimed it. */
-static bool
-page_release(struct owner *o, struct pginfo *pg)
-{
-	uintptr_t word = (uintptr_t)o | owner_tag;
-
-	if (UNLIKELY(chunk_keep))
-		chunk_page_ends(pg);
-	if (!__atomic_compare_exchange_n(&pg->owner, &word, MALLOC_PAGE_MOVING, false,
-	    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-		return false;
-	page_give_for_chunks(pg, page_counts(pg), meta_nbytes(o, pg->chunk.class_no));
-	return true;
-}
-
 /* An available page has no chunk in use. */
 static void
 page_empty(struct owner *o, struct pginfo *pg, bool spare)
 {
 	struct pginfo **root = &o->slots[pg->chunk.class_no].avail;
 
-	if (spare
-	    && o->state == OWNER_LIVE              /* somebody may want it */
-	    && pg->chunk.nchunks < SPARE_NCHUNKS   /* soon, */
-	    && *root == pg && pg->chunk.child == NULL) /* and there is no other */
-		return;
 	pgheap_remove(root, pg);
-	if (!page_release(o, pg))
+	if ((!spare || !chunk_spare_put(o, pg)) && !chunk_page_release(o, pg))
 		pgheap_insert(root, pg);
 }
 
@@ -232,7 +173,7 @@ chunk_event(struct owner *o, struct pginfo *pg)
 		poke_set(o, slot);
 		return;
 	case PAGE_FULL:
-		state_set(pg, PAGE_AVAIL);
+		page_state_set(pg, PAGE_AVAIL);
 		pgheap_insert(&slot->avail, pg);
 		/* wake chunks are free now, and those that countdown went below 0 by. */
 		nused = c->nchunks - c->wake + page_counts(pg)->countdown;
@@ -242,6 +183,11 @@ chunk_event(struct owner *o, struct pginfo *pg)
 		ASSERT(page_counts(pg)->countdown == 0);
 		countdown_set(o, pg, 0);
 		break;
+	case PAGE_SPARE:
+		/* Pending when it should have been given back. */
+		if (o->state != OWNER_LIVE)
+			(void)chunk_spare_release(o, pg);
+		return;
 	}
 	if (page_counts(pg)->countdown == 0)
 		page_empty(o, pg, true);
@@ -286,7 +232,7 @@ page_sleep(struct owner *o, struct slot *slot, size_t nfree)
 
 	ASSERT(nfree < size_classes[slot->class_no].wake);
 	slot_clear(slot);
-	state_set(pg, PAGE_FULL);
+	page_state_set(pg, PAGE_FULL);
 	countdown_set(o, pg, size_classes[slot->class_no].wake - nfree);
 }
 
@@ -314,7 +260,7 @@ page_next(struct owner *o, struct slot *slot)
 	else
 		pg = owner_adopt(o, slot->class_no);
 	if (pg == NULL)
-		pg = page_new(o, slot->class_no);
+		pg = chunk_page_new(o, slot->class_no);
 	if (pg == NULL)
 		return false;
 	page_make_current(o, slot, pg);
@@ -402,7 +348,7 @@ chunk_retire_all(struct owner *o)
 			continue;
 		}
 		slot_clear(slot);
-		state_set(pg, PAGE_AVAIL);
+		page_state_set(pg, PAGE_AVAIL);
 		countdown_set(o, pg, live);
 		pgheap_insert(&slot->avail, pg);
 		if (live == 0)
@@ -428,7 +374,7 @@ find_empty(struct pginfo *pg, void *arg)
 bool
 chunk_release_empty(struct owner *o)
 {
-	bool any = false;
+	bool any = owner_release_spare(o);
 
 	for (unsigned c = 0; c < CLASS_COUNT; c++) {
 		struct batch batch = {0, {NULL}};

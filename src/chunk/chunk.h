@@ -38,6 +38,7 @@ enum page_state {
 	PAGE_CURRENT, /* malloc takes chunks from it; frees are not counted towards anything */
 	PAGE_AVAIL,   /* in the heap of pages with free chunks; countdown ends when it is empty */
 	PAGE_FULL,    /* too few free chunks; in no list; countdown ends when they are worth a visit */
+	PAGE_SPARE,   /* empty and kept by the owner; its owner word has PGINFO_SPARE */
 };
 
 /*

@@ -64,6 +64,9 @@ check_content(struct walk *k, const struct pginfo *pg)
 	if (pg->chunk.state == PAGE_AVAIL)
 		expect(k, page_counts(pg)->countdown >= 0 && (size_t)page_counts(pg)->countdown == live,
 		    "C6: countdown of an available page", pg);
+	expect(k, (pg->chunk.state == PAGE_SPARE) ==
+	    ((load_relaxed(&pg->owner) & PGINFO_SPARE) != 0) &&
+	    (pg->chunk.state != PAGE_SPARE || live == 0), "C8: spare or not", pg);
 	if (pg->chunk.state == PAGE_FULL)
 		expect(k, page_counts(pg)->countdown > 0 &&
 		    (size_t)page_counts(pg)->countdown + (c->nchunks - live) == c->wake,
@@ -136,7 +139,7 @@ chunk_check(complain_t complain)
 			if (!stands_still(owner_of_word(word)))
 				continue;
 			check_content(&k, pg);
-			seen += pg->chunk.state != PAGE_FULL;
+			seen += pg->chunk.state == PAGE_CURRENT || pg->chunk.state == PAGE_AVAIL;
 		}
 	}
 	expect(&k, seen == listed, "C5: pages in lists and in page_dir differ in number", &k);

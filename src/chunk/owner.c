@@ -242,6 +242,18 @@ owner_trim(struct owner *o)
 }
 
 bool
+owner_trim_spares(void)
+{
+	bool any = false;
+
+	lock_take(LOCK_PARKED);
+	for (struct owner *o = owner_list; o != NULL; o = o->next)
+		any |= owner_release_spare(o);
+	lock_drop(LOCK_PARKED);
+	return any;
+}
+
+bool
 owner_trim_parked(void)
 {
 	bool any = false;

@@ -32,6 +32,7 @@
  *   C6  For an available page countdown is the number of chunks in use; for a full page it is
  *       the number that has to be freed until the class's wake chunks are free.
  *   C7  A slot's word is a word of the current page, or the empty word when there is none.
+ *   C8  A page has PGINFO_SPARE in its word exactly when it is spare, and then no chunk in use.
  */
 #ifndef PHK_OWNER_H
 #define PHK_OWNER_H
@@ -59,6 +60,9 @@ struct slot {
 } ALIGNED(CACHE_LINE);
 
 _Static_assert(sizeof(struct slot) == CACHE_LINE, "a slot is a cache line");
+
+/* Empty pages that an owner keeps, 512 KiB. */
+#define SPARE_MAX 8U
 
 enum owner_state {
 	OWNER_LIVE,
@@ -104,6 +108,8 @@ struct owner {
 	struct watch *watch;                     /* or NULL */
 	bool alert;                              /* options or watch/ see what is on a slow path */
 	int thread;                              /* the kernel's number of its thread */
+	uint64_t spare_ms;                       /* when it emptied a page last; others read it */
+	struct pginfo *spare[SPARE_MAX];         /* empty pages, as far as nobody took them */
 	unsigned npushes;                        /* pages pushed on inboxes of others */
 	unsigned exit_rounds;                    /* destructor rounds the ending thread has seen */
 	struct held *held;                       /* freed and held back by options */
@@ -130,7 +136,7 @@ extern bool owner_slow_zero;
 ALWAYS_INLINE struct owner *
 owner_of_word(uintptr_t word)
 {
-	return (struct owner *)(word & ~(uintptr_t)7);
+	return (struct owner *)(word & ~(uintptr_t)PGINFO_FLAGS);
 }
 
 ALWAYS_INLINE bool
@@ -166,10 +172,14 @@ void owner_adopt_page(struct owner *parked, struct pginfo *pg, unsigned class_no
 
 /* All owners, newest first; LOCK_PARKED held. */
 extern struct owner *owner_list;
+/* Gives the empty pages back that an owner keeps; any thread, for any owner. */
+bool owner_release_spare(struct owner *o);
 /* Releases what an owner's pages hold free in vain. The caller may touch the owner. */
 bool owner_trim(struct owner *o);
 /* The same for all parked owners. */
 bool owner_trim_parked(void);
+/* Gives the empty pages back that any owner keeps; true when there were any. */
+bool owner_trim_spares(void);
 
 /* At start, and in the child of fork, where only the calling thread lives on. */
 void owner_init(bool tagged);

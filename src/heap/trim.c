@@ -31,6 +31,7 @@ heap_trim(void)
 
 	if (owner_self != &owner_none)
 		any |= owner_trim(owner_self);
+	any |= owner_trim_spares();
 	any |= owner_trim_parked();
 	any |= profile_trim();
 	any |= trim_chunks();

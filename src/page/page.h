@@ -50,6 +50,10 @@
 #define PGINFO_PENDING 1U
 /* the page must not become current, since another thread gives back memory in it. */
 #define PGINFO_PURGING 4U
+/* the page is empty, and whoever takes this flag away has it. */
+#define PGINFO_SPARE 8U
+/* (2 is the tag of owners whose options look at each allocation.) */
+#define PGINFO_FLAGS 63U
 
 /*
  * The entry of page_dir: one cache line.

@@ -439,6 +439,19 @@ pages_meta_give(void *p, size_t nbytes)
 	lock_drop(LOCK_PAGE);
 }
 
+void *
+pages_meta_swap(void *old, size_t old_nbytes, size_t nbytes)
+{
+	void *p;
+
+	lock_take(LOCK_PAGE);
+	p = meta_take(nbytes);
+	if (p != NULL)
+		meta_give(old, old_nbytes);
+	lock_drop(LOCK_PAGE);
+	return p;
+}
+
 struct pginfo *
 page_take_for_chunks(size_t nbytes, void **meta)
 {

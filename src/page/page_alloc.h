@@ -61,6 +61,8 @@ bool pages_decommit(void);
 /* Metadata with the page lock taken here; see meta_take. */
 void *pages_meta_take(size_t nbytes);
 void pages_meta_give(void *p, size_t nbytes);
+/* Takes nbytes and gives the old ones back; NULL when there are none, and old stays. */
+void *pages_meta_swap(void *old, size_t old_nbytes, size_t nbytes);
 
 /* The tree of free runs, for page_check; page lock held. */
 struct pgfree_tree;

@@ -1,0 +1,35 @@
+/*
+ * chunk_page.h: pages of chunks come and go: from the page layer, back to it, and the few empty
+ * ones that an owner keeps in between. Within chunk/ only.
+ *
+ * An owner keeps up to SPARE_MAX empty pages, so that memory which is in its core's cache comes
+ * back to the same thread, without the page lock. A spare page has PGINFO_SPARE in its owner word.
+ * Whoever exchanges that word has the page: the owner, to use it for any class, or any thread, to
+ * give it back. What owner.spare says is a hint and may be out of date.
+ */
+#ifndef PHK_CHUNK_PAGE_H
+#define PHK_CHUNK_PAGE_H
+
+#include "chunk/chunk.h"
+
+/* A page without a chunk in use, in no list. NULL when there is no memory. */
+struct pginfo *chunk_page_new(struct owner *o, unsigned class_no);
+/* Gives an empty page in no list back. False when a remote free has just claimed it. */
+bool chunk_page_release(struct owner *o, struct pginfo *pg);
+/* Keeps an empty page in no list for later; false when that is not to be. */
+bool chunk_spare_put(struct owner *o, struct pginfo *pg);
+/* Gives a page back that its owner keeps, or has just left pending; any thread. */
+bool chunk_spare_release(struct owner *o, struct pginfo *pg);
+
+/* The page is not current, or not any more, see chunk_purge. */
+ALWAYS_INLINE void
+page_state_set(struct pginfo *pg, enum page_state state)
+{
+	/*
+	 * Release: pairs with the load in chunk_purge; who finds the page in this state also finds
+	 * each chunk that was taken from it to be in use.
+	 */
+	store_release(&pg->chunk.state, (uint8_t)state);
+}
+
+#endif
