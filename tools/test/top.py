@@ -48,19 +48,15 @@ class Terminal:
     def keys(self, *keys):
         self.tmux("send-keys", *keys)
 
-    def wait(self, pattern):
-        """The screen, once it shows what is waited for; else how it was in the end."""
+    def until(self, is_right, promise):
+        """Waits for a screen that is right: the terminal can be seen in the midst of a change."""
         end = time.monotonic() + LIMIT
-        while True:
-            screen = self.screen()
-            match = re.search(pattern, screen, re.M | re.S)
-            if match or time.monotonic() > end:
-                return match, screen
+        while not is_right(screen := self.screen()) and time.monotonic() < end:
             time.sleep(0.05)
+        report(is_right(screen), promise, screen)
 
     def shows(self, pattern, promise):
-        match, screen = self.wait(pattern)
-        report(match, promise, screen)
+        self.until(lambda screen: re.search(pattern, screen, re.M | re.S), promise)
 
     def close(self):
         self.tmux("kill-server")
@@ -91,18 +87,14 @@ def test_churn(folder):
     t.shows(r"^ +16 +[\d,]+ +[\d.]+ \w+ +[\d,]+ +[1-9][\d,]+ +[1-9][\d,]+ ",
             "rates of a size class")
     t.keys("S", "S")
-    match, screen = t.wait(r"^ +16 .*^ +32 .*^ +48 .*^ +64 ")
-    report(match and sizes(screen) == sorted(sizes(screen)) and len(sizes(screen)) > 20,
-           "it sorts by size", screen)
+    t.until(lambda x: len(sizes(x)) > 20 and sizes(x) == sorted(sizes(x)), "it sorts by size")
     t.keys("r")
-    match, screen = t.wait(r"^ +64 .*^ +48 .*^ +32 .*^ +16 ")
-    report(match and sizes(screen) == sorted(sizes(screen), reverse=True), "r turns the order",
-           screen)
+    t.until(lambda x: len(sizes(x)) > 20 and sizes(x) == sorted(sizes(x), reverse=True),
+            "r turns the order")
     t.keys("r")
     t.tmux("resize-window", "-x", "70", "-y", "15")
-    match, screen = t.wait(r"malloc/s +free/s *$")
-    report(match and len(sizes(screen)) == 8 and "free/s" in screen and
-           "occupied" not in screen, "a smaller terminal has fewer columns and rows", screen)
+    t.until(lambda x: re.search(r"malloc/s +free/s *$", x, re.M) and len(sizes(x)) == 8 and
+            "occupied" not in x, "a smaller terminal has fewer columns and rows")
     t.keys("Down", "Down")
     t.shows(r"^ +48 .*^ +64 ", "arrows show other rows")
     t.tmux("resize-window", "-x", "20", "-y", "4")
