@@ -42,8 +42,11 @@ endif
 LIB_CFLAGS := $(BASE_CFLAGS) -Isrc -D_GNU_SOURCE -fPIC -fvisibility=hidden \
 	-ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc \
 	-fno-builtin-free -fno-semantic-interposition -fno-plt -fexceptions
-# The allocator keeps no frame of its own on its fast paths; unwind tables serve profilers.
+# The allocator keeps no frame of its own on its fast paths; unwind tables serve profilers. On other
+# machines its own stacks come of frame pointers, see src/os/unwind.c.
+ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
 LIB_CFLAGS += -fomit-frame-pointer
+endif
 
 SRC := $(sort $(wildcard src/*/*.c))
 SRC_CXX := src/api/catch.cc

@@ -17,7 +17,8 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+(["<])([^">]+)[">].*\n', re.MULTILINE)
 # A name of the file's own: "static ... name(" or "static ... name =", also on the line below.
 STATIC = re.compile(r"^(?:(?:NOINLINE|COLD|NORETURN|ALWAYS_INLINE) )*static\b(?! inline)"
                     r"(?P<rest>(?:[^;={(\n]|\([^\n]*\)\) )*\n?[^;={(\n]*?)"
-                    r"(?P<name>\w+)(?:\[[^\n]*\])*\s*(?:[;=(]|__attribute__|ALIGNED)", re.MULTILINE)
+                    r"\b(?P<name>(?!__)\w+)(?:\[[^\n]*\])*\s*(?:[;=(]|__attribute__|ALIGNED)",
+                    re.MULTILINE)
 DEFINE = re.compile(r"^#\s*define (\w+)", re.MULTILINE)
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 TAG = re.compile(r"^(?:static |const )*(?:struct|enum|union) (\w+) \{", re.MULTILINE)

@@ -122,11 +122,18 @@ step_to(struct walk *w, uintptr_t cfa, bool fp_saved, uintptr_t fp)
 	return true;
 }
 
-/* A frame pointer, if it is one, points to the caller's and to the return address behind it. */
+/*
+ * A frame pointer, if it is one, points to the caller's and to the return address behind it, or on
+ * RISC-V right behind both. Elsewhere than on x86 it may be equal to the stack pointer.
+ */
 static bool
 step_frame(struct walk *w)
 {
-	return w->fp > w->sp && step_to(w, w->fp + 2 * sizeof(uintptr_t), true, w->fp);
+#if defined(__riscv)
+	return w->fp > w->sp && step_to(w, w->fp, true, w->fp - 2 * sizeof(uintptr_t));
+#else
+	return w->fp >= w->sp && step_to(w, w->fp + 2 * sizeof(uintptr_t), true, w->fp);
+#endif
 }
 
 #if defined(__x86_64__)
@@ -214,7 +221,8 @@ unwind(void **frames, unsigned max)
 	    : "=&r"(w.pc), "=&r"(w.sp), "=&r"(w.fp));
 #else
 	w.fp = (uintptr_t)__builtin_frame_address(0);
-	w.sp = w.fp;
+	/* Not above what a frame has of its own, wherever in it the pointer points. */
+	w.sp = w.fp - 2 * sizeof(uintptr_t);
 	w.pc = (uintptr_t)__builtin_return_address(0);
 #endif
 	bounds(&w);

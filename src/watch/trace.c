@@ -305,7 +305,7 @@ record_start_slow(void)
 {
 	struct stream *s = self;
 
-	if (!load_relaxed(&trace_on))
+	if (load_relaxed(&trace_on) == 0)
 		return NULL;
 	/* In a child of fork that of its thread is nobody's. */
 	if (s == NULL || load_relaxed(&s->thread) == 0)

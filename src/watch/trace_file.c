@@ -19,7 +19,7 @@
 #define WAIT_MS 1U
 #define WAITS_PER_LOOK 100U
 
-bool trace_on;
+uint32_t trace_on;
 uint32_t trace_tick_ns;
 static struct file file;
 static struct trace_head *head;
@@ -30,7 +30,7 @@ stop(int error)
 {
 	struct fmt f;
 
-	if (!__atomic_exchange_n(&trace_on, false, __ATOMIC_RELAXED))
+	if (__atomic_exchange_n(&trace_on, 0, __ATOMIC_RELAXED) == 0)
 		return;
 	f.len = 0;
 	fmt_add(&f, "%s(%u) in malloc(): warning: cannot write trace %s: %s\n", env_program(),
@@ -80,7 +80,7 @@ trace_file_open(void)
 		else
 			trace_tick_ns = head->tick_ns;
 	}
-	store_release(&trace_on, true);
+	store_release(&trace_on, 1);
 	if (error != 0)
 		stop(error);
 }
@@ -105,10 +105,10 @@ trace_file_next(void *where, bool populate)
 	uint64_t offset;
 	int error;
 
-	if (!load_acquire(&trace_on))
+	if (load_acquire(&trace_on) == 0)
 		return NULL;
 	if (load_acquire(&head->closed) != 0) {
-		store_relaxed(&trace_on, false);
+		store_relaxed(&trace_on, 0);
 		return NULL;
 	}
 	wait_for_collector();

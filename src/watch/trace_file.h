@@ -12,7 +12,7 @@
 #include "watch/trace_format.h"
 
 /* Whether there is a trace to write to; a hint that is late at worst. */
-extern bool trace_on;
+extern uint32_t trace_on; /* 0 or 1; a word, so that every machine can exchange it */
 
 /* The ticks of the file that is written to, as its head tells it. */
 extern uint32_t trace_tick_ns;

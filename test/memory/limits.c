@@ -188,8 +188,12 @@ static int
 locked(void *arg)
 {
 	size_t before, after;
+	struct rlimit r;
 
 	(void)arg;
+	/* Under a limit, which is not root's, allocations fail soon. */
+	if (geteuid() != 0 && (getrlimit(RLIMIT_MEMLOCK, &r) != 0 || r.rlim_cur != RLIM_INFINITY))
+		return 77;
 	if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
 		return 77;
 	before = status_kib("VmRSS:");
