@@ -12,6 +12,9 @@ import subjects
 MIB = 1 << 20
 SIZES = (16, 24, 32, 48, 64, 100, 128, 200, 256, 400, 512, 700, 1024, 1500, 2048, 3000, 4096, 5000,
          8192, 12000, 16384, 24000, 32768, 40000, 65536, 100000, 1048576)
+# The plot has more: eight to a doubling, and what is just more than a power of two.
+PLOT_SIZES = tuple(sorted({*SIZES, *(round(2 ** (k / 8)) for k in range(32, 137)),
+                           *(2 ** k + 1 for k in range(4, 17))}))
 MIXES = (  # label, smallest, largest, kind
     ("16-64", 16, 64, "uniform"), ("200-1000", 200, 1000, "uniform"),
     ("16-4096", 16, 4096, "uniform"), ("4096-16384", 4096, 16384, "uniform"),
@@ -84,12 +87,14 @@ def median(runs):
     return out
 
 
-def waste(bench, sizes=SIZES, mixes=MIXES):
+def waste(bench, sizes=PLOT_SIZES, mixes=MIXES):
+    """Sizes are filled once: there is no time in them, and no chance."""
     total = int(16 * MIB * bench.scale)
     out = {"sizes": [], "mixes": [], "total": total}
     for size in sizes:
         bench.say("waste: %d bytes" % size)
-        out["sizes"].append([size, bench.rounds_of("waste", (size, size, "uniform", total, 0))])
+        out["sizes"].append([size, bench.rounds_of("waste", (size, size, "uniform", total, "full"),
+                                                   rounds=1)])
     for label, low, high, kind in mixes:
         bench.say("waste: %s" % label)
         out["mixes"].append([label, bench.rounds_of("waste", (low, high, kind, total,

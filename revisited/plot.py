@@ -57,7 +57,7 @@ def waste(part, path):
     """Memory over bytes asked, by size: both axes by doubling."""
     rows = part["sizes"]
     p = Plot(820, 420, "Memory taken over bytes asked for, by size of the object")
-    left, right, top, bottom, most = 50, 800, 50, 380, 4.5
+    left, right, top, bottom, most = 50, 800, 50, 380, 3.2
 
     def x(size):
         low, high = math.log(rows[0][0]), math.log(rows[-1][0])
@@ -67,7 +67,7 @@ def waste(part, path):
         return bottom - (bottom - top) * math.log(min(max(value, 0.97), most) / 0.97) \
             / math.log(most / 0.97)
 
-    for tick in (1, 1.1, 1.25, 1.5, 2, 3, 4):
+    for tick in (1, 1.1, 1.25, 1.5, 2, 2.5, 3):
         p.line(left, y(tick), right, y(tick))
         p.text(left - 6, y(tick) + 4, "%g" % tick, "end")
     size = 16
@@ -90,7 +90,7 @@ def waste(part, path):
 def rattle(part, path):
     """Major faults of the free phase, a row each, by powers of ten; 0 stands at the left."""
     rows = part["rows"]
-    top, step, left, right = 60, 26, 230, 800
+    top, step, left, right = 60, 20, 250, 790
     p = Plot(820, top + step * len(rows) + 44, "Major page faults while only freeing")
     bottom = top + step * len(rows)
 
@@ -99,9 +99,11 @@ def rattle(part, path):
 
     for power in range(1, 7):
         p.line(x(10 ** power), top, x(10 ** power), bottom)
-        p.text(x(10 ** power), bottom + 18, count(10 ** power), "middle")
+        p.text(x(10 ** power), bottom + 18, short(10 ** power), "middle")
     p.line(x(0), top, x(0), bottom, "#888")
     p.text(x(0), bottom + 18, "0", "middle")
+    p.parts.append('<line x1="%.1f" y1="%d" x2="%.1f" y2="%d" stroke="#d62728" '
+                   'stroke-dasharray="4 4"/>' % (x(100), top, x(100), bottom))
     names = [n for n in subjects.NAMES if any(n in f for _, f in rows)]
     for i, (label, found) in enumerate(rows):
         y = top + step * (i + 0.5)
@@ -115,14 +117,10 @@ def rattle(part, path):
                 p.dot(x(f["major"]), y, name, "%s: %s after %d" % (name, f["failed"], f["major"]),
                       hollow=True)
     p.text(10, 16, p.title)
-    p.legend(names, left - 130, 40)
+    p.legend(names, left - 150, 40)
     p.text(right, bottom + 36,
-           "hollow: stopped or killed after so many, fill phase included", "end")
+           "hollow: stopped after so many; dashed: the goal, 100", "end")
     p.write(path)
-
-
-def count(n):
-    return "{:,}".format(n)
 
 
 def game(part, path):

@@ -4,6 +4,7 @@ The document holds each table between <!-- NAME --> and <!-- /NAME -->; what peo
 them is left alone.
 """
 
+import experiments
 import subjects
 
 KIB, MIB = 1 << 10, 1 << 20
@@ -171,7 +172,8 @@ def blocks(results):
         out["machine"] = machine_text(results)
     if "waste" in results:
         w = results["waste"]
-        out["waste-sizes"] = grid(w["sizes"], ratio("full", "memory"), "bytes")
+        sizes = [row for row in w["sizes"] if row[0] in experiments.SIZES]
+        out["waste-sizes"] = grid(sizes, ratio("full", "memory"), "bytes")
         out["waste-mixes"] = grid(w["mixes"], ratio("full", "memory"), "bytes")
         out["waste-space"] = grid(w["mixes"], ratio("full", "space"), "bytes")
         for phase in ("tenth", "rest", "trim"):

@@ -28,6 +28,7 @@ REVISITED_ALL = $(REVISITED_PROGRAMS) $(REVISITED_TOOL) $(REVISITED_TOOL_TEST) \
 	$(REVISITED_TRACE) $(SO) classic
 
 .PHONY: revisited revisited-doc check-revisited
+CHECK_MORE += check-revisited
 
 revisited: $(REVISITED_ALL)
 	$(REVISITED_RUN)
@@ -42,7 +43,9 @@ $(REVISITED_PROGRAMS) $(REVISITED_TOOL_TEST): $(B)/revisited/%: revisited/%.c $(
 	@mkdir -p $(@D)
 	$(CC) $(REVISITED_CFLAGS) -o $@ $< -ldl
 
-$(B)/revisited/script: revisited/script.c revisited/script.h $(wildcard tools/trace_*.[ch])
+TRACE_READER := $(addprefix tools/trace_,order.c streams.c objects.c read.c)
+$(B)/revisited/script: revisited/script.c $(TRACE_READER) revisited/script.h \
+		$(wildcard tools/trace_*.h)
 	@mkdir -p $(@D)
 	$(CC) $(REVISITED_CFLAGS) -o $@ $(filter %.c,$^) -lzstd
 

@@ -5,7 +5,9 @@
  * twice as large. After each it prints the bytes asked for that are live, the bytes of anonymous
  * memory that came since the start, and of writable address space in all.
  *
- * usage: waste MIN MAX uniform|log TOTAL REST
+ * usage: waste MIN MAX uniform|log TOTAL REST|full
+ *
+ * full: ends when it has filled them.
  *
  * log: every doubling between MIN and MAX has as many objects as the next, as real programs about
  * have it. The tables are the program's own and are not counted.
@@ -87,6 +89,8 @@ main(int argc, char **argv)
 		live += o[n].nbytes;
 	}
 	report("full", live);
+	if (argc > 5 && strcmp(argv[5], "full") == 0)
+		return 0;
 
 	for (size_t i = n - 1; i > 0; i--) {
 		size_t j = rng_between(&rng, 0, i);
