@@ -86,12 +86,8 @@ pass_look(struct owner *o, const struct slot *slot, size_t nfree, bool exact)
 	const struct size_class *c = &size_classes[slot->class_no];
 	size_t upto = (size_t)slot->end * 64;
 
-	if (!exact) {
-		/* Not after each word that comes in. */
-		if (slot->end % LOOK_NWORDS != 0)
-			return;
+	if (!exact)
 		nfree = count_free(c, slot->bits, slot->end);
-	}
 	watch_look(o, slot->page, nfree + (upto < c->nchunks ? c->nchunks - upto : 0));
 }
 
@@ -113,7 +109,9 @@ pass_again(struct owner *o, struct slot *slot, size_t *nfree)
 	/* What was freed may have been taken again, but no more than that is free. */
 	*nfree = freed == 0 ? 0 : freed >= enough || slot->end == c->nwords ?
 	    count_free(c, slot->bits, slot->end) : freed;
-	if (UNLIKELY(load_relaxed(&owner_watch.any) != 0))
+	/* Not after each word that comes in. */
+	if (UNLIKELY(load_relaxed(&owner_watch.any) != 0) && (slot->end % LOOK_NWORDS == 0 ||
+	    *nfree >= enough || slot->end == c->nwords))
 		pass_look(o, slot, *nfree, freed == 0 || freed >= enough || slot->end == c->nwords);
 	if (*nfree >= enough) {
 		slot->pass_start = countdown;
