@@ -81,7 +81,7 @@ static const struct command commands[] = {
 	    "(MALLOC_PROFILE_FILE, see malloc.conf(5)). Without a file to write, the stacks with most\n"
 	    "memory in use are printed.\n\n"
 	    "  --seconds N     of a process: so long, 10 without; since its start if option B is on\n"
-	    "  --rate BYTES    a sample for so many bytes on average, 512k without; all: everything\n"
+	    "  --rate BYTES    a sample for so many bytes on average, 1m without; all: everything\n"
 	    "  --pprof FILE    for pprof, Parca, Pyroscope\n"
 	    "  --folded FILE   a line for each stack, for flamegraph.pl and speedscope\n"
 	    "  --html FILE     a flame graph as a page that needs nothing else\n"
@@ -93,7 +93,7 @@ static const struct command commands[] = {
 	    "what is in use, by stacks",
 	    "Prints what a process allocated while it was looked at and still has in use, or what a\n"
 	    "program has in use at its end, grouped by stack, largest first. Of a program every\n"
-	    "allocation is counted, of a process one for 512 KiB. Options are those of profile.\n" },
+	    "allocation is counted, of a process one for each MiB. Options are those of profile.\n" },
 	{ "core", command_core, "core COREFILE stat [--json | --openmetrics] [--threads] | map -o FILE",
 	    "the same of a core file",
 	    "What stat and map say of a process, of what a core file kept of one. The files that the\n"

@@ -58,18 +58,28 @@ switch_off(void)
 		(void)set_rate(t, on_address, 0);
 }
 
+static double
+now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 static void
 wait_for(struct target *t, double seconds)
 {
 	struct sigaction sa = { .sa_handler = interrupt };
-	unsigned steps = (unsigned)(seconds * 10 + 0.5);
+	double start = now(), left;
 
 	(void)sigaction(SIGINT, &sa, NULL);
 	(void)sigaction(SIGTERM, &sa, NULL);
 	(void)sigaction(SIGHUP, &sa, NULL);
-	for (unsigned i = 0; i < steps && !interrupted && target_is_there(t); i++) {
-		progress("sampling", i, steps);
-		nanosleep(&(struct timespec){ .tv_nsec = 100000000 }, NULL);
+	while ((left = start + seconds - now()) > 0 && !interrupted && target_is_there(t)) {
+		progress("sampling", (uint64_t)((seconds - left) * 10), (uint64_t)(seconds * 10));
+		nanosleep(&(struct timespec){ .tv_nsec = left > .1 ? 100000000 : (long)(left * 1e9) },
+		    NULL);
 	}
 	progress_end();
 }

@@ -15,7 +15,9 @@ show_age(double seconds)
 {
 	static char text[32];
 
-	if (seconds < 120)
+	if (seconds < 10)
+		snprintf(text, sizeof(text), "%.1f s", seconds);
+	else if (seconds < 120)
 		snprintf(text, sizeof(text), "%.0f s", seconds);
 	else if (seconds < 7200)
 		snprintf(text, sizeof(text), "%.0f min", seconds / 60);
