@@ -104,14 +104,14 @@ alloc_plain(size_t n, size_t alignment, unsigned class_no, bool zero, bool watch
 }
 
 /* As the options want it, but not recorded. */
-static COLD void *
-alloc_optional(size_t n, size_t alignment, bool zero)
+static void *
+alloc_optional(size_t n, size_t alignment, unsigned class_no, bool zero)
 {
-	unsigned class_no = size_class_aligned(n, alignment);
 	void *p = NULL;
 	bool watched;
 
-	malloc_init();
+	if (UNLIKELY(load_acquire(&heap_started) == 0))
+		malloc_init();
 	if (n == 0 && opt.zero_is_null)
 		return NULL;
 	watched = opt.sample_rate != 0 || load_relaxed(&owner_watch.profile_rate) != 0;
@@ -128,10 +128,10 @@ alloc_optional(size_t n, size_t alignment, bool zero)
 	return p;
 }
 
-static COLD void *
-alloc_recorded(enum trace_op op, size_t n, size_t alignment, bool zero)
+static NOINLINE void *
+alloc_recorded(enum trace_op op, size_t n, size_t alignment, unsigned class_no, bool zero)
 {
-	void *p = alloc_optional(n, alignment, zero);
+	void *p = alloc_optional(n, alignment, class_no, zero);
 
 	if (opt.trace != 0)
 		trace_alloc(op, p, n, alignment);
@@ -142,7 +142,7 @@ ALWAYS_INLINE void *
 alloc(enum trace_op op, size_t n, size_t alignment, unsigned class_no, bool zero)
 {
 	if (UNLIKELY(opt.looked || load_acquire(&heap_started) == 0))
-		return alloc_recorded(op, n, alignment, zero);
+		return alloc_recorded(op, n, alignment, class_no, zero);
 	return alloc_plain(n, alignment, class_no, zero, load_relaxed(&owner_watch.any) != 0);
 }
 
@@ -232,8 +232,8 @@ free_chunk(struct pginfo *pg, const void *p, uintptr_t kind)
 }
 
 /* What is not a chunk of the first arena, or met by options that look at each allocation. */
-static void
-free_plain(void *p, const char *func)
+static NOINLINE void
+free_other(void *p, const char *func)
 {
 	struct pginfo *pg = page_dir_find(p);
 	uintptr_t kind = pg == NULL ? MALLOC_NOT_MINE : load_acquire(&pg->owner);
@@ -256,25 +256,15 @@ free_plain(void *p, const char *func)
 		heap_report(func, fault, p, 0);
 }
 
-static NOINLINE void
-free_other(void *p, const char *func)
-{
-	if (opt.trace != 0 && p != NULL)
-		/* operator delete, aligned operator delete. */
-		trace_free(p, func[0] == 'o' || func[0] == 'a' ? TRACE_BY_DELETE : TRACE_BY_FREE);
-	free_plain(p, func);
-}
-
-NOINLINE void
-ifree(void *p, const char *func)
+/* Without a record of it. */
+ALWAYS_INLINE void
+free_plain(void *p, const char *func)
 {
 	struct pginfo *pg;
 	enum ptr_fault fault;
 	uintptr_t kind;
 
-	if (p == NULL)
-		return;
-	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(opt.trace != 0) ||
+	if (UNLIKELY(!page_dir_get(p, &pg)) ||
 	    UNLIKELY(!owner_is(kind = load_acquire(&pg->owner)))) {
 		free_other(p, func);
 		return;
@@ -282,6 +272,17 @@ ifree(void *p, const char *func)
 	fault = UNLIKELY(opt.notes) ? careful_free(pg, p, func) : free_chunk(pg, p, kind);
 	if (UNLIKELY(fault != PTR_OK))
 		heap_report(func, fault, p, 0);
+}
+
+NOINLINE void
+ifree(void *p, const char *func)
+{
+	if (p == NULL)
+		return;
+	if (UNLIKELY(opt.trace != 0))
+		/* operator delete, aligned operator delete. */
+		trace_free(p, func[0] == 'o' || func[0] == 'a' ? TRACE_BY_DELETE : TRACE_BY_FREE);
+	free_plain(p, func);
 }
 
 /* Whether an allocation of `have` bytes is what n bytes of it may be resized to in place. */
@@ -375,16 +376,13 @@ static void *
 move(void *p, size_t have, size_t n, bool concealed, const char *func)
 {
 	void *to = concealed ? conceal_plain(n, false) :
-	    UNLIKELY(opt.looked) ? alloc_optional(n, 1, false) : imalloc(n);
+	    UNLIKELY(opt.looked) ? alloc_optional(n, 1, size_class_aligned(n, 1), false) : imalloc(n);
 
 	/* Too little memory to shrink is no reason to fail, unless an option must see the move. */
 	if (to == NULL)
 		return n <= have && !opt.realloc_careful ? p : NULL;
 	memcpy(to, p, n < have ? n : have);
-	if (UNLIKELY(opt.tagged))
-		free_plain(p, func);
-	else
-		ifree(p, func);
+	free_plain(p, func);
 	return to;
 }
 
