@@ -47,6 +47,8 @@ LIB_CFLAGS := $(BASE_CFLAGS) -Isrc -D_GNU_SOURCE -fPIC -fvisibility=hidden \
 ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
 LIB_CFLAGS += -fomit-frame-pointer
 endif
+# What is for the library and not for its tests: counters of `make coverage`.
+LIB_CFLAGS += $(LIB_MORE)
 
 SRC := $(sort $(wildcard src/*/*.c))
 SRC_CXX := src/api/catch.cc
@@ -85,7 +87,8 @@ clean:
 -include $(OBJ:.o=.d)
 -include scripts/scripts.mk test/test.mk test/unit/unit.mk test/port/port.mk bench/bench.mk
 -include classic/classic.mk tools/tools.mk test/trace/trace.mk revisited/revisited.mk
--include test/model/model.mk test/fuzz/fuzz.mk test/soak/soak.mk scripts/coverage.mk
+-include test/unit/sanitize.mk test/model/model.mk test/fuzz/fuzz.mk test/soak/soak.mk
+-include scripts/coverage.mk
 
 .PHONY: all clean
 .DEFAULT_GOAL := all

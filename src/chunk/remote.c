@@ -63,16 +63,19 @@ claim(struct pginfo *pg)
 static NOINLINE void
 word_emptied(struct pginfo *pg)
 {
-	uintptr_t owner = load_relaxed(&pg->owner);
+	uintptr_t owner = load_acquire(&pg->owner);
+	uint64_t *bits = load_relaxed(&pg->bits);
+	unsigned class_no = load_relaxed(&pg->chunk.class_no);
 	const struct size_class *c;
 
-	if (!owner_is(owner) ||
+	/* Between the loads the page may have been given back, and its entry be something else. */
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	if (!owner_is(owner) || class_no >= CLASS_COUNT || load_relaxed(&pg->owner) != owner ||
 	    env_clock_ms() - load_relaxed(&owner_of_word(owner)->drained_ms) < ASLEEP_MS)
 		return;
-	c = &size_classes[pg->chunk.class_no];
+	c = &size_classes[class_no];
 	for (unsigned w = 0; w < c->nwords; w++)
-		if ((load_relaxed(&pg->bits[w]) | load_relaxed(&chunk_remote(pg)[w])) !=
-		    ~(uint64_t)0)
+		if ((load_relaxed(&bits[w]) | load_relaxed(&bits[c->remote + w])) != ~(uint64_t)0)
 			return;
 	(void)chunk_purge(pg);
 }

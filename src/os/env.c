@@ -22,10 +22,15 @@ static uint64_t seed;
 void
 env_init(void)
 {
-	const uint64_t *given = (const uint64_t *)getauxval(AT_RANDOM);
+	const char *given = (const char *)getauxval(AT_RANDOM);
 
-	/* The second word: the first is the stack protector's secret. */
-	seed = given != NULL ? given[1] : (uintptr_t)&seed;
+	/*
+	 * The second word: the first is the stack protector's secret. The kernel puts them at any
+	 * address.
+	 */
+	seed = (uintptr_t)&seed;
+	if (given != NULL)
+		memcpy(&seed, given + sizeof(seed), sizeof(seed));
 }
 
 const char *
