@@ -149,6 +149,36 @@ def check_reasons(available):
               and not os.path.exists(swap), "the reason %s" % what, (done.stdout, done.stderr))
 
 
+def check_kinds():
+    """What is found and written where there are control groups of kind 2, or none: in a folder."""
+    fake = FOLDER + "/cgroup"
+    os.makedirs(fake + "/group")
+    saved = pressure.V1, pressure.V2
+    pressure.V1, pressure.V2 = FOLDER + "/none", fake
+    reasons = []
+    try:
+        for controllers in (None, "cpu io", "cpu memory"):
+            if controllers is not None:
+                pressure.write(fake + "/cgroup.controllers", controllers)
+                pressure.write(fake + "/cgroup.subtree_control", "cpu")
+            try:
+                found = pressure.controllers()
+            except pressure.Unavailable as e:
+                reasons.append(str(e))
+        check(len(reasons) == 2 and "has none" in reasons[0] and "no controller" in reasons[1],
+              "no control group: the reason", reasons)
+        p = pressure.Pressure(SWAP)
+        p.root, p.is_v2 = found
+        p.folder = fake + "/group"
+        p.group(12345)
+        written = [pressure.read(fake + name) for name in
+                   ("/cgroup.subtree_control", "/group/memory.max", "/group/memory.swap.max")]
+        check(found == (fake, True) and written == ["+memory", "12345", "max"],
+              "control groups of kind 2: what is written", written)
+    finally:
+        pressure.V1, pressure.V2 = saved
+
+
 def check_game(part):
     failed = {n: e["failed"] for n, e in part["ends"].items() if "failed" in e}
     check(not failed, "every allocator runs the game server", failed)
@@ -183,8 +213,8 @@ def check_traces(part):
     for program, why in part["missing"].items():
         skip("the trace of " + program, why)
     for program, row in part["programs"].items():
-        memory, faults = row["memory"], row["faults"]
-        failed = {n: f["failed"] for of in (memory, faults) for n, f in of.items()
+        memory, faults, looks = row["memory"], row["faults"], row["looks"]
+        failed = {n: f["failed"] for of in (memory, faults, looks) for n, f in of.items()
                   if "failed" in f}
         check(not failed, "%s: every allocator plays it" % program, failed)
         if failed:
@@ -200,6 +230,9 @@ def check_traces(part):
         bad = [n for n, f in faults.items() if len(f["faults"]) != len(part["percent"])
                or sorted(f["faults"], reverse=True) != f["faults"] or f["zero"] == 0]
         check(not bad, "%s: more memory is never more faults" % program, bad)
+        less = {n: (sum(f["faults"]), sum(faults[n]["faults"])) for n, f in looks.items()
+                if f["uses"] <= faults[n]["uses"] or sum(f["faults"]) < sum(faults[n]["faults"])}
+        check(not less, "%s: who looks at what it frees uses more pages" % program, less)
         if any(f["unreferenced"] for f in memory.values()):
             continue
         bad = {n: (sum(s[2] for s in memory[n]["sample"]), sum(faults[n]["touched"]))
@@ -239,6 +272,7 @@ def main():
     check_rattle(results["rattle"], experiments.rattle(bench.only("kingsley"), SWAP, IN_ORDER))
     check_clean(results["rattle"].get("skipped"))
     check_reasons("skipped" not in results["rattle"])
+    check_kinds()
     results["game"] = experiments.game(bench)
     check_game(results["game"])
     check_lru(traces.no_tool(bench))

@@ -1,8 +1,9 @@
 /*
  * play: does what a real program did, with any malloc: a script made of its trace. What is
- * allocated is written, all of it, and so is what a realloc adds; what is freed is not looked at.
+ * allocated is written, all of it, and so is what a realloc adds; what is freed is not looked at,
+ * or its first byte is.
  *
- * usage: play SCRIPT INTERVALS kernel|lru
+ * usage: play SCRIPT INTERVALS kernel|lru [look]
  *
  * kernel: prints, at the end of each interval, the bytes asked for that are live, anonymous memory
  * since the start, and the OS pages that were referenced in the interval, by the kernel's bits.
@@ -27,7 +28,7 @@ static uint64_t *sizes;
 static volatile char *tool;	/* where the tool looks */
 static uintptr_t own_end = OWN;
 static size_t nintervals, memory0, live;
-static bool by_kernel;
+static bool by_kernel, looks;
 
 static void *
 own_map(size_t nbytes, int fd)
@@ -75,6 +76,8 @@ play(const struct script_step *s)
 	sizes[s->slot] = s->nbytes;
 	live += s->nbytes - had;
 	if (s->op == SCRIPT_FREE) {
+		if (looks && had > 0)
+			(void)*(volatile char *)*object;
 		free(*object);
 		return;
 	}
@@ -166,6 +169,7 @@ main(int argc, char **argv)
 	if (argc < 4 || nintervals == 0)
 		die("too few arguments; see the head of the source");
 	by_kernel = strcmp(argv[3], "kernel") == 0;
+	looks = argc > 4 && strcmp(argv[4], "look") == 0;
 	tell_library();
 	tool = own_map(OS_PAGE, -1);
 	script_open(argv[1]);

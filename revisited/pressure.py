@@ -56,7 +56,7 @@ def controllers():
     """The folder in which groups with a memory limit can be made, and whether it is of kind 2."""
     if os.path.exists(V1 + "/memory.limit_in_bytes"):
         return V1, False
-    why = "the kernel has none here"
+    why = "the kernel has none"
     for root in (V2, V2 + "/unified"):
         control = root + "/cgroup.subtree_control"
         if not os.path.exists(control):

@@ -4,6 +4,8 @@ The document holds each table between <!-- NAME --> and <!-- /NAME -->; what peo
 them is left alone.
 """
 
+import math
+
 import experiments
 import subjects
 
@@ -120,21 +122,40 @@ def traces_about(part):
     return text + "".join("\n\nWithout %s: %s." % pair for pair in part["missing"].items())
 
 
-def traces_faults(part):
-    """Four rows for each program, and the geometric mean over them all."""
+def traces_faults(part, of, sizes):
+    """A row for each program and size of memory, in percent."""
     if "no_faults" in part:
         return "Skipped: %s." % part["no_faults"]
     rows = []
     for program, row in part["programs"].items():
-        for percent in (100, 75, 50, 25):
+        for percent in sizes:
             at = part["percent"].index(percent)
             rows.append(["%s, %d %%" % (program, percent),
                          {n: {"n": f["faults"][at]} if "failed" not in f else f
-                          for n, f in row["faults"].items()}])
+                          for n, f in row[of].items()}])
     return grid(rows, lambda f: count(f["n"]) if "n" in f else f["failed"], "memory")
 
 
-TRACES = ("about", "peak", "mean", "resident", "touched", "faults")
+def traces_ratio(part):
+    """Geometric means over the programs of faults over those of phkmalloc, 1 added to both."""
+    if "no_faults" in part:
+        return "Skipped: %s." % part["no_faults"]
+    rows = []
+    for percent in (100, 75, 50, 25):
+        at = part["percent"].index(percent)
+        found = {}
+        for name in subjects.NAMES:
+            both = [(row["faults"].get(name, {}), row["faults"].get("phkmalloc", {}))
+                    for row in part["programs"].values()]
+            if both and all("faults" in f for pair in both for f in pair):
+                found[name] = {"n": math.exp(sum(
+                    math.log((one["faults"][at] + 1) / (ours["faults"][at] + 1))
+                    for one, ours in both) / len(both))}
+        rows.append(["%d %%" % percent, found])
+    return grid(rows, lambda f: "%.2f" % f["n"] if "n" in f else "–", "memory")
+
+
+TRACES = ("about", "peak", "mean", "resident", "touched", "faults", "ratio", "looks")
 
 
 def traces_blocks(part):
@@ -151,7 +172,9 @@ def traces_blocks(part):
                                      lambda f: count(max(column(f, 1)) / 4096)),
             "traces-touched": whole(part, "memory", lambda f: "–" if f["unreferenced"] else
                                     count(sum(column(f, 2)) / len(f["sample"]))),
-            "traces-faults": traces_faults(part)}
+            "traces-faults": traces_faults(part, "faults", (100, 75, 50, 25)),
+            "traces-ratio": traces_ratio(part),
+            "traces-looks": traces_faults(part, "looks", (50,))}
 
 
 def machine_text(results):

@@ -2,8 +2,9 @@
 
 Each is recorded by `phkmalloc record` and made into a script for the player. What they do comes
 from the texts below and from files of this repository, so that a trace is much the same again.
-Then every allocator plays it twice: on its own, for memory and pages referenced; and under
-Valgrind with the tool of lru.c, for the faults of memories of several sizes.
+Then every allocator plays it three times: on its own, for memory and pages referenced; and under
+Valgrind with the tool of lru.c, for the faults of memories of several sizes, once by a program that
+does not look at what it frees and once by one that does.
 """
 
 import os
@@ -16,7 +17,7 @@ import subjects
 
 PYTHON = r"""
 import json, re, collections
-words = ['%x' % (i * 2654435761 % 1000003) * (i % 4 + 1) for i in range(12000)]
+words = ['%x' % (i * 2654435761 % 1000003) * (i % 4 + 1) for i in range(8000)]
 table = {w: [i, {'n': i, 'w': w}] for i, w in enumerate(words)}
 text = json.dumps(table, sort_keys=True)
 back = json.loads(text)
@@ -180,12 +181,12 @@ def memory_of(bench, path, library):
             "unreferenced": "unreferenced" in figures}
 
 
-def faults_of(bench, path, library, sizes, log):
-    """Per size of memory the faults; pages made of zeros; the same for each size of memory."""
+def faults_of(bench, path, library, sizes, log, *looks):
+    """Faults by size of memory, and pages made of zeros. Or the failure."""
     env = dict(subjects.environment(library), VALGRIND_LIB=tool_folder(bench))
     command = ["valgrind", "-q", "--tool=lru", "--sizes=" + ",".join(map(str, sizes)),
                "--own=" + OWN, "--log-file=" + log,
-               bench.program("play"), path, str(INTERVALS), "lru"]
+               bench.program("play"), path, str(INTERVALS), "lru", *looks]
     try:
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=LIMIT)
     except subprocess.TimeoutExpired:
@@ -223,10 +224,12 @@ def measured(bench, folder, programs=PROGRAMS):
             out["missing"][take.__name__] = str(e)
             continue
         sizes = [max(i + 1, about["peak_pages"] * p // 100) for i, p in enumerate(PERCENT)]
-        row = {"about": about, "memory": {}, "faults": {}}
+        row = {"about": about, "memory": {}, "faults": {}, "looks": {}}
+        log = folder + "/lru.log"
         for name, library in bench.here.items():
             row["memory"][name] = memory_of(bench, path, library)
             if not why:
-                row["faults"][name] = faults_of(bench, path, library, sizes, folder + "/lru.log")
+                row["faults"][name] = faults_of(bench, path, library, sizes, log)
+                row["looks"][name] = faults_of(bench, path, library, sizes, log, "look")
         out["programs"][take.__name__] = row
     return out
