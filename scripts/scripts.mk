@@ -25,7 +25,9 @@ check: setup
 	@MAKE="$(MAKE)" scripts/check.py $(CHECK_PARTS)
 
 LINT_FLAGS = LINT_src='$(LIB_CFLAGS)' LINT_classic='$(CLASSIC_TEST_CFLAGS)' \
-	LINT_tools='$(TOOLS_CFLAGS) -Itest' LINT_bench='$(BENCH_CFLAGS)' LINT_unit='$(UNIT_CFLAGS)' \
+	LINT_tools='$(TOOLS_CFLAGS) -Isrc -I$(B)/gen' \
+	LINT_tools_test='$(TOOLS_CFLAGS) -Isrc -Itest -Wno-missing-prototypes' \
+	LINT_bench='$(BENCH_CFLAGS)' LINT_unit='$(UNIT_CFLAGS)' \
 	LINT_revisited='$(REVISITED_CFLAGS)' LINT_test='$(TEST_BASE) $(TEST_CFLAGS)'
 
 tidy:
@@ -36,10 +38,12 @@ check-docs: $(SO) $(A)
 	@test/run.py --preload $(SO) scripts/docs.py
 lint: setup-build
 	@$(if $(filter no,$(SETUP)),:,scripts/setup.sh --optional scripts/packages-lint.txt)
+	@$(if $(TOOLS_MISSING),:,$(MAKE) -s --no-print-directory $(B)/gen/profile.pb-c.c)
 	@$(LINT_FLAGS) scripts/lint.py
 check-lint: setup-build
 	@$(if $(filter no,$(SETUP)),:,scripts/setup.sh --optional scripts/packages-lint.txt)
-	@$(LINT_FLAGS) test/run.py --limit 600 scripts/lint.py
+	@$(if $(TOOLS_MISSING),:,$(MAKE) -s --no-print-directory $(B)/gen/profile.pb-c.c)
+	@$(LINT_FLAGS) test/run.py --limit 1200 scripts/lint.py
 format:
 	@scripts/format.py
 

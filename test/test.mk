@@ -24,7 +24,7 @@ TEST_CFLAGS := -D_GNU_SOURCE -Itest -fno-builtin -pthread -Wno-unknown-warning-o
 	-Wno-mismatched-dealloc
 # Without sanitizers: those bring an allocator of their own.
 TEST_BASE := $(filter-out -fsanitize=%,$(BASE_CFLAGS))
-TEST_CXXFLAGS := -std=c++17 \
+TEST_CXXFLAGS := -std=c++17 -fsized-deallocation \
 	$(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(TEST_BASE))
 # For what only this library has. The one that is preloaded has the same name and comes first.
 TEST_LINK = $(SO) -Wl,-rpath,$(abspath $(B)) -ldl

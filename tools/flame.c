@@ -160,7 +160,7 @@ profile_html(FILE *f, const struct profile *p)
 {
 	static const char mark[] = "/*DATA*/";
 	const char *start = _binary_tools_flame_html_start;
-	size_t nbytes = (size_t)(_binary_tools_flame_html_end - start);
+	size_t nbytes = (uintptr_t)_binary_tools_flame_html_end - (uintptr_t)start;
 	const char *at = memmem(start, nbytes, mark, strlen(mark));
 	struct flame *root = flame_build(p);
 

@@ -14,7 +14,7 @@ trace_show_html(FILE *f, const struct trace_file *file, const struct trace_order
 {
 	static const char mark[] = "{/* data */}";
 	const char *page = _binary_tools_trace_html_start;
-	size_t nbytes = (size_t)(_binary_tools_trace_html_end - page);
+	size_t nbytes = (uintptr_t)_binary_tools_trace_html_end - (uintptr_t)page;
 	const char *data = memmem(page, nbytes, mark, sizeof(mark) - 1);
 
 	if (data == NULL)

@@ -29,6 +29,7 @@ next_init(bool hard)
 	*(void **)&next.free = dlsym(RTLD_NEXT, "free");
 	*(void **)&next.realloc = dlsym(RTLD_NEXT, "realloc");
 	*(void **)&next.usable = dlsym(RTLD_NEXT, "malloc_usable_size");
+	/* cppcheck-suppress overlappingWriteUnion */
 	next.found = next.free != NULL && next.realloc != NULL && next.usable != NULL;
 	if (vm_pagesize <= SEAL_NBYTES)
 		(void)vm_seal(&next, SEAL_NBYTES, hard);

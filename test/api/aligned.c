@@ -97,6 +97,7 @@ static void
 no_memory(void)
 {
 	bool refused = true;
+	size_t huge = (size_t)1 << 62;
 
 	for (size_t a = 16; a <= (1 << 20); a *= 16) {
 		void *p = &refused;
@@ -110,7 +111,7 @@ no_memory(void)
 	}
 	refused &= FAILS(aligned_alloc(too_large, 1), ENOMEM);
 	refused &= FAILS(memalign(too_large, too_large), ENOMEM);
-	refused &= FAILS(memalign((size_t)1 << 62, (size_t)1 << 62), ENOMEM);
+	refused &= FAILS(memalign(huge, huge), ENOMEM);
 	ok(refused, "aligned requests that are too large fail with ENOMEM");
 	ok(FAILS(valloc(too_large), ENOMEM), "valloc of too much fails with ENOMEM");
 	ok(FAILS(valloc(SIZE_MAX), ENOMEM), "valloc of SIZE_MAX fails with ENOMEM");

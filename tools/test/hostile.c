@@ -329,7 +329,7 @@ main(int argc, char **argv)
 {
 	unsigned long n = argc > 1 ? strtoul(argv[1], NULL, 10) : 1000;
 	uint64_t seed = argc > 2 ? strtoull(argv[2], NULL, 10) : 1, wrong = 0, most = 0, read = 0;
-	uint64_t chunks = 0, unsettled = 0, damaged = 0;
+	uint64_t chunks = 0, damaged = 0;
 
 	snapshot_entries_max = 4096;
 	for (unsigned long i = 0; i < n; i++) {
@@ -340,7 +340,6 @@ main(int argc, char **argv)
 		if (snapshot_take(&m.t, &m.d, true, NULL, &s)) {
 			read++;
 			chunks += s.chunk_npages;
-			unsettled += s.unsettled_npages;
 			damaged += s.damage != 0;
 			if (!agrees(&s)) {
 				printf("# seed %lu: figures contradict each other\n", seed + i);
