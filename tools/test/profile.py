@@ -360,6 +360,10 @@ def test_wrong(folder):
         s.process.kill()
         _, err = p.communicate(timeout=30)
         report(p.returncode == 7 and "ended" in err, "a process that ends meanwhile", err)
+    with Server("T") as s:
+        r = tool("profile", "--seconds", "0.3", s.pid)
+        report(r.returncode == 0 and "Nothing was sampled" in r.stdout,
+               "a process whose options leave no room for samples", r)
     with Server("B100000") as s:
         time.sleep(0.3)
         r = tool("profile", "--allocated", s.pid)
