@@ -299,7 +299,8 @@ chunk_take_random(struct owner *o, struct slot *slot, uint64_t random)
 		word = word >> turn | (turn == 0 ? 0 : word << (64 - turn));
 		i = (lowest_bit(word) + turn) % 64;
 		store_relaxed(&pg->bits[w], pg->bits[w] & ~((uint64_t)1 << i));
-		return page_address(pg) + ((size_t)w * 64 + i) * c->size;
+		/* From the slot's word: modulo 2^64 it does not matter which way. */
+		return slot->base + (((size_t)w - slot->at) * 64 + i) * slot->size;
 	}
 	p = chunk_take_slow(o, slot);
 	if (p == NULL)

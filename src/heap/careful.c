@@ -114,9 +114,9 @@ alloc_chunk(unsigned class_no, size_t n, bool zero)
 
 /* Gives chunk i of the page back. Its note is the caller's. */
 ALWAYS_INLINE enum ptr_fault
-release_chunk(struct owner *o, struct pginfo *pg, void *p, size_t i)
+release_chunk(struct owner *o, struct pginfo *pg, void *p, size_t i, uint32_t *note)
 {
-	uint32_t *note = note_of(pg, i), word = load_relaxed(note);
+	uint32_t word = load_relaxed(note);
 
 	note_end(note, word, NOTE_FREED, note_asked(word));
 	if (LIKELY(load_relaxed(&pg->owner) == ((uintptr_t)o | owner_tag)) &&
@@ -138,22 +138,26 @@ chunk_page_ends(struct pginfo *pg)
 
 /* --- held back ------------------------------------------------------------------------------ */
 
-static void
+ALWAYS_INLINE void
 release_held(struct owner *o, void *p)
 {
 	struct pginfo *pg = page_of(p);
 	enum ptr_fault fault;
+	uint32_t *note;
 	size_t i;
 
-	if (!owner_is(load_relaxed(&pg->owner))) {
+	if (UNLIKELY(!owner_is(load_relaxed(&pg->owner)))) {
 		large_release(pg);
 		return;
 	}
-	check_freed(pg, p, chunk_size(pg), "free");
 	(void)chunk_index(pg, p, &i);
+	note = note_of(pg, i);
+	/* They were freed long ago, and each of these is a cache line. */
+	__builtin_prefetch(note);
+	check_freed(pg, p, chunk_size(pg), "free");
 	/* Two threads that freed it in the same moment both hold it. */
-	fault = note_state(load_relaxed(note_of(pg, i))) != NOTE_HELD ? PTR_FREE_CHUNK :
-	    release_chunk(o, pg, p, i);
+	fault = note_state(load_relaxed(note)) != NOTE_HELD ? PTR_FREE_CHUNK :
+	    release_chunk(o, pg, p, i, note);
 	if (UNLIKELY(fault != PTR_OK))
 		heap_report("free", fault, p, 0);
 }
@@ -239,7 +243,7 @@ careful_free_chunk(struct pginfo *pg, void *p, const char *func)
 		if (careful_hold(p, size))
 			return PTR_OK;
 	}
-	return release_chunk(o, pg, p, i);
+	return release_chunk(o, pg, p, i, note);
 }
 
 enum ptr_fault
