@@ -195,6 +195,14 @@ def functions_told():
             yield f"man/phkmalloc.3 does not tell of {name}()"
 
 
+def subcommands():
+    """Every subcommand is in the manual page; the completion asks the command itself."""
+    page = read("man/phkmalloc.1")
+    for name in re.findall(r'^\t\{ "(\w+)", command_', read("tools/main.c"), re.MULTILINE):
+        if not re.search(rf"^\.(It )?Cm {name}\b", page, re.MULTILINE):
+            yield f"man/phkmalloc.1 does not tell of {name}"
+
+
 def versions():
     """The changes and the packages begin with the version of the header."""
     version = re.search(r'PHKMALLOC_VERSION "(.*)"', read("include/phkmalloc.h"))[1]
@@ -274,6 +282,7 @@ CHECKS = [
     (letters, "the manual page has every letter", None),
     (messages, "the manual page has every message", None),
     (functions_told, "the manual page has every function", None),
+    (subcommands, "the manual page has every subcommand", None),
     (packaged, "the packages are built with what the command is", None),
     (versions, "header, changes and packages have one version", None),
     (links, "what the pages point to is there", None),

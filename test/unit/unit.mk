@@ -23,7 +23,7 @@ $(FAULT_BIN): test/fault/fault.c test/fault/script.c test/fault/script.h test/ta
 
 unit-tests: $(UNIT_BIN) $(FAULT_BIN)
 check-unit: $(UNIT_BIN) $(FAULT_BIN)
-	test/run.py $(UNIT_BIN) $(FAULT_BIN)
+	test/run.py --limit 400 $(UNIT_BIN) $(FAULT_BIN)
 check-fault: $(FAULT_BIN)
 	test/run.py $<
 
