@@ -15,8 +15,9 @@
  *   page_dir[n]     one entry of entry_nbytes for the page at origin + n * 2^page_shift
  *   entry           its first word is 0 not mine, 1 free, 2 first of a large allocation, 3 follow,
  *                   4 a page and 5 a run of large_npages on the way between free and in use, or
- *                   else (from 64 on) an owner's address with flags in the low three bits (1
- *                   pending remote frees, 2 options that look at each allocation, 4 being purged)
+ *                   else (from 64 on) an owner's address with flags in the low six bits (1
+ *                   pending remote frees, 2 options that look at each allocation, 4 being purged,
+ *                   8 empty and kept for later)
  *     free          free_npages, free_ndirty
  *     large         large_npages, large_nbytes (asked for), large_guard
  *     chunks        bits, class_no, state (0 current, 1 available, 2 full);

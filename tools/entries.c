@@ -19,7 +19,7 @@
 #define KIND_FOLLOW 3U
 #define KIND_RUN_MOVING 5U
 #define OWNER_MIN 64U /* an owner's address is not below, */
-#define OWNER_FLAGS ((uint64_t)7) /* and has flags in these bits */
+#define OWNER_FLAGS ((uint64_t)63) /* and has flags in these bits */
 
 bool
 read_classes(struct reader *r)
