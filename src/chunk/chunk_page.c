@@ -12,6 +12,8 @@
 
 /* An owner that has not emptied a page for so long gives its spare ones up. */
 #define SPARE_MS 500U
+/* Of chunks up to this size there are several in an OS page, some of which will be written. */
+#define DENSE_MAX 1024U
 
 /* When owners are looked at again, in milliseconds of the clock. */
 static uint64_t spare_due;
@@ -111,7 +113,8 @@ chunk_page_new(struct owner *o, unsigned class_no)
 
 	if (pg != NULL)
 		return pg;
-	pg = page_take_for_chunks(meta_nbytes(o, class_no), &meta);
+	pg = page_take_for_chunks(meta_nbytes(o, class_no),
+	    size_classes[class_no].size <= DENSE_MAX, &meta);
 	if (pg != NULL)
 		page_init(o, pg, class_no, meta);
 	return pg;

@@ -12,6 +12,9 @@
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #define MADV_GUARD_REMOVE 103
@@ -207,14 +210,16 @@ vm_conceal(void *base, size_t nbytes, bool on)
 	return done;
 }
 
-void
-vm_huge(void *base, size_t nbytes)
+bool
+vm_collapse(void *base, size_t nbytes)
 {
 	int saved = errno;
+	/* There has to be some page for the kernel to begin with. */
+	bool done = !injected() && madvise(base, vm_pagesize, MADV_POPULATE_WRITE) == 0 &&
+	    madvise(base, nbytes, MADV_COLLAPSE) == 0;
 
-	if (!injected())
-		(void)madvise(base, nbytes, MADV_HUGEPAGE);
 	errno = saved;
+	return done;
 }
 
 void

@@ -50,8 +50,11 @@ bool vm_unguard(void *base, size_t nbytes);
 extern bool vm_guard_splits;
 /* Leaves a range out of core dumps, or puts it back. */
 bool vm_conceal(void *base, size_t nbytes, bool on);
-/* Asks for huge pages in the range; only ever a hint. */
-void vm_huge(void *base, size_t nbytes);
+/*
+ * Brings zero pages into a range that has none, as huge ones: the range is as large as these, and
+ * aligned. False when the kernel does not, as before Linux 6.1; some pages may be there then.
+ */
+bool vm_collapse(void *base, size_t nbytes);
 /* Brings the pages in now in one step instead of a fault each; only ever a hint. */
 void vm_populate(void *base, size_t nbytes);
 /*

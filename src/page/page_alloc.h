@@ -14,6 +14,8 @@
  * pages in use may be cached. See also guard.h.
  */
 extern bool page_random;
+/* Pages of chunks are brought in by blocks when there are many. */
+extern bool page_blocks;
 extern int page_cache_shift;
 
 /* Figures of the page layer, in pages unless said otherwise; read them under the page lock. */
@@ -46,10 +48,10 @@ bool pages_trim(void);
 
 /*
  * A page for chunks with nbytes of zeroed metadata, in one step: MALLOC_PAGE_MOVING until the
- * caller makes it its own. NULL when there is no memory. And back: the entry is
- * MALLOC_PAGE_MOVING again.
+ * caller makes it its own. dense: every OS page of it is likely to be written. NULL when there is
+ * no memory. And back: the entry is MALLOC_PAGE_MOVING again.
  */
-struct pginfo *page_take_for_chunks(size_t nbytes, void **meta);
+struct pginfo *page_take_for_chunks(size_t nbytes, bool dense, void **meta);
 void page_give_for_chunks(struct pginfo *pg, void *meta, size_t nbytes);
 
 /*
@@ -63,10 +65,6 @@ void *pages_meta_take(size_t nbytes);
 void pages_meta_give(void *p, size_t nbytes);
 /* Takes nbytes and gives the old ones back; NULL when there are none, and old stays. */
 void *pages_meta_swap(void *old, size_t old_nbytes, size_t nbytes);
-
-/* The tree of free runs, for page_check; page lock held. */
-struct pgfree_tree;
-const struct pgfree_tree *page_tree(void);
 
 /*
  * Walks every arena and the run tree and checks P1 to P6. Returns the number of broken

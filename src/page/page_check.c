@@ -3,6 +3,7 @@
  */
 #include "os/lock.h"
 #include "page/page_alloc.h"
+#include "page/runs.h"
 #include "page/pgfree.h"
 
 typedef void (*complain_t)(const char *what, const void *where);

@@ -1,0 +1,160 @@
+/*
+ * purge.c: free pages and their memory: given back, or brought in by blocks; see purge.h. Protected
+ * by the page lock.
+ *
+ * Memory goes back by two rules. A cap: free pages that may still be backed by memory (dirty) are
+ * at most what brings the pages in use back to their recent peak, and some more. And decay: what
+ * stayed dirty through a whole interval was not needed in it, so it goes back at its end. Both take
+ * from the highest run down, since reuse goes from the lowest up. There is no helper thread: the
+ * clock is looked at when runs come and go.
+ */
+#include "page/purge.h"
+
+#include "os/env.h"
+#include "os/lock.h"
+#include "os/vm.h"
+#include "page/dirty.h"
+#include "page/page_alloc.h"
+#include "page/runs.h"
+
+#define DIRTY_SLACK ((size_t)64)        /* 4 MiB */
+#define DECAY_MS 500U
+#define BLOCK_NPAGES ((size_t)32)       /* 2 MiB: a huge page, where OS pages have 4 KiB */
+#define BLOCK_NUSED_MIN ((size_t)512)   /* 32 MiB: of which a block is a sixteenth */
+
+bool page_blocks;
+int page_cache_shift;
+
+static uint64_t decay_at;     /* end of the interval */
+static size_t decay_floor;    /* fewest dirty pages seen in it */
+static size_t peak;           /* pages in use at the most, forgotten slowly */
+
+void
+purge_saw_dirty(void)
+{
+	if (page_layer.ndirty < decay_floor)
+		decay_floor = page_layer.ndirty;
+}
+
+void
+purge_saw_used(void)
+{
+	if (page_layer.nused > peak)
+		peak = page_layer.nused;
+}
+
+/* The highest run of the subtree that has dirty pages. */
+static struct pginfo *
+highest_dirty(struct pginfo *run)
+{
+	while (run != NULL) {
+		struct pginfo *found = highest_dirty(run->free.right);
+
+		if (found != NULL)
+			return found;
+		if (run->free.ndirty != 0)
+			return run;
+		run = run->free.left;
+	}
+	return NULL;
+}
+
+bool
+purge_down_to(size_t keep)
+{
+	bool any = false;
+
+	while (page_layer.ndirty > keep) {
+		struct pginfo *run = highest_dirty(page_tree()->root);
+		struct pginfo *first = run;
+		size_t npages, n, half, excess = page_layer.ndirty - keep;
+
+		ASSERT(run != NULL);
+		npages = run->free.npages;
+		/* Only as much of the end of a long run as has to go. */
+		while ((half = npages / 2) != 0 && dirty_count(first + half, npages - half) >= excess) {
+			first += half;
+			npages -= half;
+		}
+		n = dirty_count(first, npages);
+		run_remove(run);
+		if (first != run)
+			run_insert(run, (size_t)(first - run));
+		page_dir_set(first, MALLOC_FREE);
+		first->free.npages = (uint32_t)npages;
+		first->free.purging = true;
+		lock_drop(LOCK_PAGE);
+		bool done = vm_purge(page_address(first), npages << malloc_pageshift);
+		lock_take(LOCK_PAGE);
+		if (done) {
+			dirty_set(first, npages, false);
+			page_layer.npurged += n;
+			any = true;
+		}
+		run_give(first, npages);
+		if (!done)
+			break;
+	}
+	return any;
+}
+
+/*
+ * What may stay dirty: pages in use and dirty together need not be more than were in use at the
+ * peak, and an eighth for what does not fit together.
+ */
+static size_t
+dirty_cap(void)
+{
+	size_t cap;
+
+	cap = peak + peak / 8 + DIRTY_SLACK - page_layer.nused;
+	return page_cache_shift < 0 ? cap >> -page_cache_shift : cap << page_cache_shift;
+}
+
+void
+purge_due(void)
+{
+	size_t cap = dirty_cap();
+	uint64_t now;
+
+	if (page_layer.ndirty > cap)
+		purge_down_to(cap - cap / 4);
+	if (page_layer.ndirty == 0)
+		return;
+	now = env_clock_ms();
+	if (now < decay_at)
+		return;
+	if (decay_at != 0 && decay_floor != 0 && page_layer.ndirty >= decay_floor)
+		purge_down_to(page_layer.ndirty - decay_floor);
+	peak -= (peak - page_layer.nused) / 4;
+	decay_at = now + DECAY_MS;
+	decay_floor = page_layer.ndirty;
+}
+
+void
+block_populate(void)
+{
+	struct pginfo *first;
+	size_t npages;
+	bool done;
+
+	if (!page_blocks || page_layer.nused < BLOCK_NUSED_MIN)
+		return;
+	first = pgfree_first_fit(page_tree(), 1);
+	npages = first == NULL ? 0 : first->free.npages;
+	if (npages < BLOCK_NPAGES ||
+	    ((uintptr_t)page_address(first) & (BLOCK_NPAGES * malloc_pagesize - 1)) != 0 ||
+	    dirty_count(first, BLOCK_NPAGES) != 0)
+		return;
+	run_remove(first);
+	if (npages > BLOCK_NPAGES)
+		run_insert(first + BLOCK_NPAGES, npages - BLOCK_NPAGES);
+	page_dir_set(first, MALLOC_FREE);
+	first->free.npages = BLOCK_NPAGES;
+	first->free.purging = true;
+	lock_drop(LOCK_PAGE);
+	done = vm_collapse(page_address(first), BLOCK_NPAGES * malloc_pagesize);
+	lock_take(LOCK_PAGE);
+	dirty_set(first, done ? BLOCK_NPAGES : 1, true);
+	run_give(first, BLOCK_NPAGES);
+}
