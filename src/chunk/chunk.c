@@ -241,6 +241,9 @@ page_next(struct owner *o, struct slot *slot)
 	struct pginfo *pg;
 	size_t nfree = 0;
 
+	if (UNLIKELY(++o->nvisits % COLLAPSE_VISITS == 0) && o->nvisits >= COLLAPSE_VISITS_MIN &&
+	    o == owner_self)
+		chunk_collapse();
 	/* Late, so that many frees of other threads are collected at once. */
 	if (load_relaxed(&o->inbox[slot->class_no]) != NULL)
 		chunk_drain_class(o, slot->class_no);
@@ -411,7 +414,7 @@ purge_holes(const struct pginfo *pg)
 		if (i < c->nchunks && chunk_is_free(pg, i))
 			continue;
 		end = i == c->nchunks ? malloc_pagesize : i * c->size & ~(vm_pagesize - 1);
-		if (hole < end && vm_resident(page + hole, end - hole))
+		if (hole < end && vm_resident(page + hole, end - hole) != 0)
 			any |= vm_purge(page + hole, end - hole);
 		hole = round_up((i + 1) * c->size, vm_pagesize);
 	}

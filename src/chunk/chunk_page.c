@@ -12,8 +12,6 @@
 
 /* An owner that has not emptied a page for so long gives its spare ones up. */
 #define SPARE_MS 500U
-/* Of chunks up to this size there are several in an OS page, some of which will be written. */
-#define DENSE_MAX 1024U
 
 /* When owners are looked at again, in milliseconds of the clock. */
 static uint64_t spare_due;

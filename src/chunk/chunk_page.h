@@ -21,6 +21,15 @@ bool chunk_spare_put(struct owner *o, struct pginfo *pg);
 /* Gives a page back that its owner keeps, or has just left pending; any thread. */
 bool chunk_spare_release(struct owner *o, struct pginfo *pg);
 
+/*
+ * Makes a huge page of a block whose pages of chunks are full, if the next few blocks have one. The
+ * owner calls it, with no lock held, each time malloc has come to the end of so many pages: not in
+ * programs that are soon over.
+ */
+#define COLLAPSE_VISITS 4096U
+#define COLLAPSE_VISITS_MIN 65536U
+void chunk_collapse(void);
+
 /* The page is not current, or not any more, see chunk_purge. */
 ALWAYS_INLINE void
 page_state_set(struct pginfo *pg, enum page_state state)

@@ -110,6 +110,7 @@ struct owner {
 	int thread;                              /* the kernel's number of its thread */
 	uint64_t spare_ms;                       /* when it emptied a page last; others read it */
 	struct pginfo *spare[SPARE_MAX];         /* empty pages, as far as nobody took them */
+	unsigned nvisits;                        /* pages that malloc came to the end of */
 	unsigned npushes;                        /* pages pushed on inboxes of others */
 	unsigned exit_rounds;                    /* destructor rounds the ending thread has seen */
 	struct held *held;                       /* freed and held back by options */

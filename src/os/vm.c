@@ -124,23 +124,22 @@ vm_purge(void *base, size_t nbytes)
 	return done;
 }
 
-bool
+size_t
 vm_resident(void *base, size_t nbytes)
 {
 	int saved = errno;
-	unsigned char map[64];
-	size_t step = sizeof(map) * vm_pagesize;
-	bool any = false;
+	unsigned char map[512];
+	size_t step = sizeof(map) * vm_pagesize, count = 0;
 
-	for (size_t at = 0; at < nbytes && !any; at += step) {
+	for (size_t at = 0; at < nbytes; at += step) {
 		size_t n = nbytes - at < step ? nbytes - at : step;
+		bool told = mincore((char *)base + at, n, map) == 0;
 
-		any = mincore((char *)base + at, n, map) != 0;
 		for (size_t i = 0; i < n / vm_pagesize; i++)
-			any |= map[i] & 1;
+			count += !told || (map[i] & 1) != 0;
 	}
 	errno = saved;
-	return any;
+	return count;
 }
 
 bool
@@ -214,9 +213,7 @@ bool
 vm_collapse(void *base, size_t nbytes)
 {
 	int saved = errno;
-	/* There has to be some page for the kernel to begin with. */
-	bool done = !injected() && madvise(base, vm_pagesize, MADV_POPULATE_WRITE) == 0 &&
-	    madvise(base, nbytes, MADV_COLLAPSE) == 0;
+	bool done = !injected() && madvise(base, nbytes, MADV_COLLAPSE) == 0;
 
 	errno = saved;
 	return done;

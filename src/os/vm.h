@@ -37,8 +37,8 @@ bool vm_decommit(void *base, size_t nbytes);
  */
 bool vm_purge(void *base, size_t nbytes);
 extern bool vm_lazy;
-/* Whether any page of the range is backed by memory; true when the kernel does not tell. */
-bool vm_resident(void *base, size_t nbytes);
+/* OS pages of the range that are backed by memory; all when the kernel does not tell. */
+size_t vm_resident(void *base, size_t nbytes);
 /* Moves the pages of one committed range to another; the old range reads as zero after it. */
 bool vm_move(void *from, void *to, size_t nbytes);
 /* Replaces what is mapped in a committed range by new zero pages. */
@@ -51,8 +51,8 @@ extern bool vm_guard_splits;
 /* Leaves a range out of core dumps, or puts it back. */
 bool vm_conceal(void *base, size_t nbytes, bool on);
 /*
- * Brings zero pages into a range that has none, as huge ones: the range is as large as these, and
- * aligned. False when the kernel does not, as before Linux 6.1; some pages may be there then.
+ * Makes huge pages of a range, which is as large as these and aligned, and in which some page is
+ * backed by memory; the others come in as zero. False when the kernel does not: before Linux 6.1.
  */
 bool vm_collapse(void *base, size_t nbytes);
 /* Brings the pages in now in one step instead of a fault each; only ever a hint. */

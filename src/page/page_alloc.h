@@ -16,6 +16,7 @@
 extern bool page_random;
 /* Pages of chunks are brought in by blocks when there are many. */
 extern bool page_blocks;
+#define BLOCK_NPAGES ((size_t)32) /* 2 MiB: a huge page, where OS pages have 4 KiB */
 extern int page_cache_shift;
 
 /* Figures of the page layer, in pages unless said otherwise; read them under the page lock. */

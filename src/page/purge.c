@@ -19,7 +19,6 @@
 
 #define DIRTY_SLACK ((size_t)64)        /* 4 MiB */
 #define DECAY_MS 500U
-#define BLOCK_NPAGES ((size_t)32)       /* 2 MiB: a huge page, where OS pages have 4 KiB */
 #define BLOCK_NUSED_MIN ((size_t)512)   /* 32 MiB: of which a block is a sixteenth */
 
 bool page_blocks;
@@ -153,6 +152,8 @@ block_populate(void)
 	first->free.npages = BLOCK_NPAGES;
 	first->free.purging = true;
 	lock_drop(LOCK_PAGE);
+	/* The kernel wants to find a page to begin with. */
+	vm_populate(page_address(first), vm_pagesize);
 	done = vm_collapse(page_address(first), BLOCK_NPAGES * malloc_pagesize);
 	lock_take(LOCK_PAGE);
 	dirty_set(first, done ? BLOCK_NPAGES : 1, true);
