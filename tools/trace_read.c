@@ -113,7 +113,7 @@ trace_decode(struct trace_decoder *d, struct trace_record *r)
 	if (d->end - d->at < 2)
 		return false;
 	tag = (unsigned)number(d, 2);
-	if (tag == 0) {
+	if ((tag & 0xff) == 0) {
 		d->at = d->end = d->at - 2;
 		return false;
 	}

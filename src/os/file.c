@@ -197,6 +197,7 @@ file_problem(int error)
 	case ENAMETOOLONG: return "the name is too long";
 	case EMFILE: return "too many open files";
 	case ENOMEM: return "out of memory";
+	case EBADF: return "it was closed, and cannot be opened again";
 	default: return "input or output error";
 	}
 }

@@ -76,11 +76,12 @@ put(char *at, uint64_t v, unsigned n)
 	return at + n;
 }
 
-/* The tag goes last: a record that is not whole is none. */
+/* The first byte, which is never 0, goes last: a record that is not whole is none. */
 ALWAYS_INLINE void
 record_end(struct stream *s, uint32_t tag, char *end)
 {
-	store_release((uint16_t *)(void *)s->at, (uint16_t)tag);
+	s->at[1] = (char)(tag >> 8);
+	store_release(s->at, (char)tag);
 	s->at = end;
 }
 

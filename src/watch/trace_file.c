@@ -24,7 +24,6 @@ uint32_t trace_tick_ns;
 static struct file file;
 static struct trace_head *head;
 
-/* error: an errno, or -1 when it is not known. */
 static COLD void
 stop(int error)
 {
@@ -74,7 +73,7 @@ trace_file_open(void)
 	if (error == 0) {
 		head = vm_map_file(NULL, file.fd, 0, vm_pagesize, true);
 		if (head == NULL)
-			error = -1;
+			error = ENOMEM;
 		else if (head->packed != 0)
 			error = EINVAL;
 		else
@@ -113,11 +112,12 @@ trace_file_next(void *where, bool populate)
 	}
 	wait_for_collector();
 	offset = __atomic_fetch_add(&head->end, TRACE_BLOCK_NBYTES, __ATOMIC_RELAXED);
-	error = file_descriptor(&file) < 0 ? -1 : file_extend(&file, offset, TRACE_BLOCK_NBYTES);
+	error = file_descriptor(&file) < 0 ? EBADF :
+	    file_extend(&file, offset, TRACE_BLOCK_NBYTES);
 	b = error != 0 ? NULL :
 	    vm_map_file(where, file.fd, offset, TRACE_BLOCK_NBYTES, false);
 	if (b == NULL) {
-		stop(error != 0 ? error : -1);
+		stop(error != 0 ? error : ENOMEM);
 		return NULL;
 	}
 	if (populate)

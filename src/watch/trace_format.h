@@ -8,8 +8,8 @@
  * A block belongs to one stream and is decoded without any other. A stream is written by one
  * thread at a time. All numbers are little-endian. doc/traces.md tells the same in words.
  *
- * A record is a tag of two bytes that is never 0, and what the tag says follows it; the first
- * tag of 0, or the end of the block, ends a block. The tag of a record is stored after the rest.
+ * A record is a tag of two bytes, whose first is never 0, and what the tag says follows it; a first
+ * byte of 0, or the end of the block, ends a block. That byte of a record is stored last.
  *
  *   bit   15       10   9 8    7 6    5   3   2  0
  *       | time, low  | tlen | slen | alen   | op   |
