@@ -19,7 +19,7 @@ run_ready(struct pginfo *first, size_t npages)
 	if (page_traps && !vm_unguard(page_address(first), npages << malloc_pageshift)) {
 		lock_take(LOCK_PAGE);
 		page_layer.nused -= npages;
-		run_give(first, npages);
+		run_give(first, npages, dirty_count(first, npages));
 		lock_drop(LOCK_PAGE);
 		return NULL;
 	}
@@ -32,13 +32,14 @@ struct pginfo *
 pages_take(size_t npages, size_t align, bool *zero)
 {
 	struct pginfo *first;
+	size_t ndirty;
 
 	npages += page_guards;
 	if (npages == 0 || npages + align > UINT32_MAX / 2)
 		return NULL;
 	lock_take(LOCK_PAGE);
-	first = run_take(npages, align);
-	*zero = first != NULL && !vm_lazy && dirty_count(first, npages) == 0;
+	first = run_take(npages, align, &ndirty);
+	*zero = first != NULL && !vm_lazy && ndirty == 0;
 	lock_drop(LOCK_PAGE);
 	if (first != NULL && UNLIKELY(page_guards | page_traps))
 		first = run_ready(first, npages);
@@ -56,7 +57,7 @@ pages_give(struct pginfo *first, size_t npages)
 	lock_take(LOCK_PAGE);
 	dirty_set(first, npages, !zero);
 	page_layer.nused -= npages;
-	run_give(first, npages);
+	run_give(first, npages, zero ? 0 : npages);
 	purge_due();
 	lock_drop(LOCK_PAGE);
 }
@@ -69,7 +70,7 @@ pages_give_clean(struct pginfo *first, size_t npages)
 	(void)guard_free(first, npages);
 	lock_take(LOCK_PAGE);
 	page_layer.nused -= npages;
-	run_give(first, npages);
+	run_give(first, npages, dirty_count(first, npages));
 	lock_drop(LOCK_PAGE);
 }
 
@@ -85,8 +86,7 @@ pages_grow(struct pginfo *first, size_t more, bool *zero)
 	lock_take(LOCK_PAGE);
 	run = pgfree_after(page_tree(), first);
 	if (run == first + npages && run->free.npages >= more) {
-		run_cut(run, run, more);
-		*zero = !vm_lazy && dirty_count(run, more) == 0;
+		*zero = run_cut(run, run, more) == 0 && !vm_lazy;
 		page_dir_set(run, MALLOC_FOLLOW);
 		first->large.npages = (uint32_t)(npages + more);
 		done = true;
@@ -107,7 +107,7 @@ pages_shrink(struct pginfo *first, size_t npages)
 	first->large.npages = (uint32_t)npages;
 	dirty_set(first + npages, less, true);
 	page_layer.nused -= less;
-	run_give(first + npages, less);
+	run_give(first + npages, less, less);
 	purge_due();
 	lock_drop(LOCK_PAGE);
 }
@@ -142,7 +142,7 @@ pages_decommit(void)
 			npages -= half;
 			any = true;
 		}
-		run_insert(run, npages);
+		run_insert(run, npages, dirty_count(run, npages));
 	}
 	lock_drop(LOCK_PAGE);
 	return any;
@@ -184,13 +184,14 @@ struct pginfo *
 page_take_for_chunks(size_t nbytes, bool dense, void **meta)
 {
 	struct pginfo *first = NULL;
+	size_t ndirty;
 
 	lock_take(LOCK_PAGE);
 	*meta = meta_take(nbytes);
 	if (*meta != NULL) {
 		if (dense)
 			block_populate();
-		first = run_take(1U + page_guards, 1);
+		first = run_take(1U + page_guards, 1, &ndirty);
 		if (first != NULL)
 			page_dir_set(first, page_guards ? MALLOC_RUN_MOVING : MALLOC_PAGE_MOVING);
 	}
@@ -216,7 +217,7 @@ page_give_for_chunks(struct pginfo *pg, void *meta, size_t nbytes)
 	meta_give(meta, nbytes);
 	dirty_set(pg, npages, !zero);
 	page_layer.nused -= npages;
-	run_give(pg, npages);
+	run_give(pg, npages, zero ? 0 : npages);
 	purge_due();
 	lock_drop(LOCK_PAGE);
 }

@@ -78,7 +78,7 @@ purge_down_to(size_t keep)
 		n = dirty_count(first, npages);
 		run_remove(run);
 		if (first != run)
-			run_insert(run, (size_t)(first - run));
+			run_insert(run, (size_t)(first - run), run->free.ndirty - n);
 		page_dir_set(first, MALLOC_FREE);
 		first->free.npages = (uint32_t)npages;
 		first->free.purging = true;
@@ -90,7 +90,7 @@ purge_down_to(size_t keep)
 			page_layer.npurged += n;
 			any = true;
 		}
-		run_give(first, npages);
+		run_give(first, npages, done ? 0 : n);
 		if (!done)
 			break;
 	}
@@ -147,7 +147,7 @@ block_populate(void)
 		return;
 	run_remove(first);
 	if (npages > BLOCK_NPAGES)
-		run_insert(first + BLOCK_NPAGES, npages - BLOCK_NPAGES);
+		run_insert(first + BLOCK_NPAGES, npages - BLOCK_NPAGES, first->free.ndirty);
 	page_dir_set(first, MALLOC_FREE);
 	first->free.npages = BLOCK_NPAGES;
 	first->free.purging = true;
@@ -157,5 +157,5 @@ block_populate(void)
 	done = vm_collapse(page_address(first), BLOCK_NPAGES * malloc_pagesize);
 	lock_take(LOCK_PAGE);
 	dirty_set(first, done ? BLOCK_NPAGES : 1, true);
-	run_give(first, BLOCK_NPAGES);
+	run_give(first, BLOCK_NPAGES, done ? BLOCK_NPAGES : 1);
 }

@@ -24,11 +24,11 @@ page_tree(void)
 }
 
 void
-run_insert(struct pginfo *run, size_t npages)
+run_insert(struct pginfo *run, size_t npages, size_t ndirty)
 {
 	page_dir_set(run, MALLOC_FREE);
 	run->free.npages = (uint32_t)npages;
-	run->free.ndirty = (uint32_t)dirty_count(run, npages);
+	run->free.ndirty = (uint32_t)ndirty;
 	run->free.left = run->free.right = NULL;
 	run->free.purging = false;
 	pgfree_insert(&tree, run);
@@ -46,7 +46,7 @@ run_remove(struct pginfo *run)
 }
 
 void
-run_give(struct pginfo *first, size_t npages)
+run_give(struct pginfo *first, size_t npages, size_t ndirty)
 {
 	struct pginfo *before = pgfree_before(&tree, first);
 	struct pginfo *after = pgfree_after(&tree, first);
@@ -55,14 +55,16 @@ run_give(struct pginfo *first, size_t npages)
 	if (after != NULL && first + npages == after) {
 		run_remove(after);
 		npages += after->free.npages;
+		ndirty += after->free.ndirty;
 		page_dir_set(after, MALLOC_FOLLOW);
 	}
 	if (before != NULL && before + before->free.npages == first) {
 		run_remove(before);
 		npages += before->free.npages;
+		ndirty += before->free.ndirty;
 		first = before;
 	}
-	run_insert(first, npages);
+	run_insert(first, npages, ndirty);
 }
 
 size_t
@@ -113,24 +115,32 @@ map_pages(size_t npages)
 		if (!arena_commit(a, step))
 			return false;
 	}
-	run_give(at, step);
+	run_give(at, step, 0);
 	return true;
 }
 
-void
+size_t
 run_cut(struct pginfo *run, struct pginfo *at, size_t npages)
 {
 	size_t total = run->free.npages;
-	size_t head = (size_t)(at - run);
+	size_t head = (size_t)(at - run), ndirty, rest;
 
 	ASSERT(head + npages <= total);
 	run_remove(run);
-	if (head != 0)
-		run_insert(run, head);
+	/* What is left is long most often, so it is not counted. */
+	ndirty = run->free.ndirty == 0 ? 0 : dirty_count(at, npages);
+	rest = run->free.ndirty - ndirty;
+	if (head != 0) {
+		size_t n = head + npages < total ? dirty_count(run, head) : rest;
+
+		run_insert(run, head, n);
+		rest -= n;
+	}
 	if (head + npages < total)
-		run_insert(at + npages, total - head - npages);
+		run_insert(at + npages, total - head - npages, rest);
 	page_layer.nused += npages;
 	purge_saw_used();
+	return ndirty;
 }
 
 static struct pginfo *
@@ -142,7 +152,7 @@ aligned_in(struct pginfo *run, size_t align)
 }
 
 struct pginfo *
-run_take(size_t npages, size_t align)
+run_take(size_t npages, size_t align, size_t *ndirty)
 {
 	size_t need = npages + align - 1;
 	struct pginfo *run, *first;
@@ -155,7 +165,7 @@ run_take(size_t npages, size_t align)
 	first = align == 1 ? run : aligned_in(run, align);
 	if (page_random && align == 1)
 		first += env_random() % (run->free.npages - need + 1);
-	run_cut(run, first, npages);
+	*ndirty = run_cut(run, first, npages);
 	first->large.npages = (uint32_t)npages;
 	first->large.guard = GUARD_NONE;
 	first->large.moved = first->large.concealed = first->large.canary = false;
