@@ -161,6 +161,61 @@ chunk_free(struct owner *o, struct pginfo *pg, const void *p)
 	return chunk_put(o, pg, i);
 }
 
+/* The first remote free to a page since it was collected: somebody has to tell the owner. */
+NOINLINE void chunk_page_push(struct owner *self, struct pginfo *pg);
+/*
+ * A word of the page is wholly free: when the others are too and the owner, which would release
+ * the page, has not looked for long, the memory goes back in its place.
+ */
+NOINLINE void chunk_word_emptied(struct pginfo *pg);
+
+/*
+ * Frees chunk i of a page whose owner word was `word`: of another thread's page, or of the
+ * caller's own while that is pending, so that the remote bitmap has its say too. False when the
+ * chunk is free. One atomic read-modify-write for a remote free, unless the page has to be pushed.
+ */
+ALWAYS_INLINE bool
+chunk_free_at(struct owner *self, struct pginfo *pg, uintptr_t word, size_t i)
+{
+	uint64_t *at = &pg->bits[i / 64], *remote = at + pg->chunk.remote;
+	uint64_t bit = (uint64_t)1 << (i % 64), bits = load_relaxed(at);
+
+	if (UNLIKELY((bits & bit) != 0))
+		return false;
+	if (owner_of_word(word) == self) {
+		if (UNLIKELY((load_relaxed(remote) & bit) != 0))
+			return false;
+		store_relaxed(at, bits | bit);
+		if (UNLIKELY(--page_counts(pg)->countdown <= 0))
+			chunk_event(self, pg);
+		return true;
+	}
+	if (UNLIKELY((__atomic_fetch_or(remote, bit, __ATOMIC_SEQ_CST) & bit) != 0))
+		return false;
+	if (UNLIKELY((__atomic_load_n(&pg->owner, __ATOMIC_SEQ_CST) & PGINFO_PENDING) == 0))
+		chunk_page_push(self, pg);
+	else if (UNLIKELY((bits | load_relaxed(remote)) == ~(uint64_t)0))
+		chunk_word_emptied(pg);
+	return true;
+}
+
+/*
+ * Frees a chunk that chunk_free did not, when nothing but the owner is out of the ordinary; else
+ * false, and nothing has changed.
+ */
+ALWAYS_INLINE bool
+chunk_free_other(struct owner *self, struct pginfo *pg, const void *p)
+{
+	/* Acquire: pairs with the release in page_init, so the fields of the page are there. */
+	uintptr_t word = load_acquire(&pg->owner);
+	size_t i;
+
+	if (UNLIKELY((word & (PGINFO_FLAGS ^ PGINFO_PENDING)) != 0) ||
+	    UNLIKELY(!owner_is(word)) || UNLIKELY(!chunk_index(pg, p, &i)))
+		return false;
+	return chunk_free_at(self, pg, word, i);
+}
+
 /* Takes a chunk when the slot's word has none left. NULL when there is no memory. */
 NOINLINE void *chunk_take_slow(struct owner *o, struct slot *slot);
 

@@ -39,7 +39,7 @@ page_init(struct owner *o, struct pginfo *pg, unsigned class_no, void *meta)
 	pg->chunk.state = PAGE_AVAIL;
 	store_relaxed(&pg->recip, c->recip);
 	/* Pairs with the acquire of a thread that frees remotely: the fields above are set. */
-	store_release(&pg->owner, (uintptr_t)o | owner_tag);
+	store_release(&pg->owner, owner_word(o));
 }
 
 /* Takes the word of an entry over from one value; false when it has another by now. */
@@ -123,7 +123,7 @@ chunk_page_release(struct owner *o, struct pginfo *pg)
 {
 	if (UNLIKELY(chunk_keep))
 		chunk_page_ends(pg);
-	if (!word_exchange(pg, (uintptr_t)o | owner_tag, MALLOC_PAGE_MOVING))
+	if (!word_exchange(pg, owner_word(o), MALLOC_PAGE_MOVING))
 		return false;
 	page_give_for_chunks(pg, page_counts(pg), meta_nbytes(o, pg->chunk.class_no));
 	return true;

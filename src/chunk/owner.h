@@ -140,6 +140,13 @@ owner_of_word(uintptr_t word)
 	return (struct owner *)(word & ~(uintptr_t)PGINFO_FLAGS);
 }
 
+/* What the entries of its pages say, but for what passes. Samples are looked at each, too. */
+ALWAYS_INLINE uintptr_t
+owner_word(const struct owner *o)
+{
+	return (uintptr_t)o | (o->state == OWNER_SAMPLED ? OWNER_TAG : owner_tag);
+}
+
 ALWAYS_INLINE bool
 owner_is(uintptr_t word)
 {

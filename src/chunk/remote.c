@@ -56,12 +56,8 @@ claim(struct pginfo *pg)
 	return owner_of_word(word);
 }
 
-/*
- * A word of the page is wholly free: when the others are too and the owner, which would release
- * the page, has not looked for long, the memory goes back in its place.
- */
-static NOINLINE void
-word_emptied(struct pginfo *pg)
+void
+chunk_word_emptied(struct pginfo *pg)
 {
 	uintptr_t owner = load_acquire(&pg->owner);
 	uint64_t *bits = load_relaxed(&pg->bits);
@@ -93,9 +89,8 @@ chunk_verify(const struct pginfo *pg, const void *p)
 	return PTR_OK;
 }
 
-/* The first remote free to a page since it was collected. */
-static NOINLINE void
-page_push(struct owner *self, struct pginfo *pg)
+void
+chunk_page_push(struct owner *self, struct pginfo *pg)
 {
 	struct owner *o = claim(pg);
 	unsigned class_no;
@@ -112,52 +107,18 @@ page_push(struct owner *self, struct pginfo *pg)
 		chunk_drain(self);
 }
 
-/* One atomic read-modify-write, unless the page has to be pushed. */
-ALWAYS_INLINE enum ptr_fault
-remote_free(struct owner *self, struct pginfo *pg, uint64_t bits, size_t i)
-{
-	uint64_t *remote = &chunk_remote(pg)[i / 64];
-	uint64_t bit = (uint64_t)1 << (i % 64);
-
-	if (UNLIKELY((__atomic_fetch_or(remote, bit, __ATOMIC_SEQ_CST) & bit) != 0))
-		return PTR_FREE_CHUNK;
-	if (UNLIKELY((__atomic_load_n(&pg->owner, __ATOMIC_SEQ_CST) & PGINFO_PENDING) == 0))
-		page_push(self, pg);
-	else if (UNLIKELY((bits | load_relaxed(remote)) == ~(uint64_t)0))
-		word_emptied(pg);
-	return PTR_OK;
-}
-
-/* The owner's own free to a page that is pending: the remote bitmap has its say too. */
-ALWAYS_INLINE enum ptr_fault
-local_free(struct owner *o, struct pginfo *pg, uint64_t bits, size_t i)
-{
-	uint64_t bit = (uint64_t)1 << (i % 64);
-
-	if (UNLIKELY((load_relaxed(&chunk_remote(pg)[i / 64]) & bit) != 0))
-		return PTR_FREE_CHUNK;
-	store_relaxed(&pg->bits[i / 64], bits | bit);
-	if (UNLIKELY(--page_counts(pg)->countdown <= 0))
-		chunk_event(o, pg);
-	return PTR_OK;
-}
-
 enum ptr_fault
 chunk_free_slow(struct owner *o, struct pginfo *pg, const void *p)
 {
-	/* Acquire: pairs with the release in page_new, so the fields of the page are there. */
+	/* Acquire: pairs with the release in page_init, so the fields of the page are there. */
 	uintptr_t word = load_acquire(&pg->owner);
-	uint64_t bits;
 	size_t i;
 
 	if (UNLIKELY(!chunk_index(pg, p, &i)))
 		return PTR_MODIFIED_CHUNK;
-	bits = load_relaxed(&pg->bits[i / 64]);
-	if (UNLIKELY((bits >> (i % 64) & 1) != 0))
-		return chunk_verify(pg, p);
-	if (owner_of_word(word) == o)
-		return local_free(o, pg, bits, i);
-	return remote_free(o, pg, bits, i);
+	if (LIKELY(chunk_free_at(o, pg, word, i)))
+		return PTR_OK;
+	return i >= pg->chunk.nchunks ? PTR_MODIFIED_CHUNK : PTR_FREE_CHUNK;
 }
 
 void

@@ -274,8 +274,8 @@ free_plain(void *p, const char *func)
 		heap_report(func, fault, p, 0);
 }
 
-NOINLINE void
-ifree(void *p, const char *func)
+static NOINLINE void
+free_rest(void *p, const char *func)
 {
 	if (p == NULL)
 		return;
@@ -283,6 +283,15 @@ ifree(void *p, const char *func)
 		/* operator delete, aligned operator delete. */
 		trace_free(p, func[0] == 'o' || func[0] == 'a' ? TRACE_BY_DELETE : TRACE_BY_FREE);
 	free_plain(p, func);
+}
+
+NOINLINE void
+ifree(void *p, const char *func)
+{
+	struct pginfo *pg;
+
+	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(!chunk_free_other(owner_self, pg, p)))
+		free_rest(p, func);
 }
 
 /* Whether an allocation of `have` bytes is what n bytes of it may be resized to in place. */
