@@ -9,6 +9,7 @@
 
 #include <stddef.h>
 #include <string.h>
+#include <unistd.h>
 
 #define DELAY_NBYTES_MAX ((size_t)16 << 20)
 #define LEVEL_MAX 2U
@@ -94,20 +95,29 @@ warn_unknown(char letter, const char *source)
 	struct fmt f;
 
 	f.len = 0;
-	fmt_add(&f, "%s in malloc(): warning: unknown char in %s: %c\n", env_program(), source,
-	    (unsigned char)letter);
+	fmt_add(&f, "%s(%u) in malloc(): warning: unknown char in %s: %c\n", env_program(),
+	    (unsigned)getpid(), source, (unsigned char)letter);
 	env_write(f.text, f.len);
 }
 
-/* The decimal digits at *s, which is moved to the last of them; at most 9. Without any: none. */
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* The decimal digits behind *s, which is moved to the last of them; without any: none. */
 static uint32_t
 digits(const char **s, uint32_t none)
 {
-	uint32_t n = (*s)[1] >= '0' && (*s)[1] <= '9' ? 0 : none;
+	uint64_t n = is_digit((*s)[1]) ? 0 : none;
 
-	for (int i = 0; i < 9 && (*s)[1] >= '0' && (*s)[1] <= '9'; i++)
-		n = n * 10 + (uint32_t)(*++*s - '0');
-	return n;
+	while (is_digit((*s)[1])) {
+		n = n * 10 + (uint64_t)(*++*s - '0');
+		if (n > UINT32_MAX)
+			n = UINT32_MAX;
+	}
+	return (uint32_t)n;
 }
 
 void
@@ -128,35 +138,63 @@ conf_parse(struct conf *c, const char *letters, const char *source)
 	}
 }
 
-static char *
-letter_add(char *at, char letter, uint32_t times)
+static void
+letter_add(struct fmt *f, const struct row *r, int64_t steps)
 {
-	while (times-- > 0)
-		*at++ = letter;
-	return at;
+	for (; steps > 0; steps--)
+		fmt_char(f, r->upper);
+	for (; steps < 0; steps++)
+		fmt_char(f, r->lower);
+}
+
+/* The letters that make one row's field of one configuration that of another. */
+static void
+row_letters(struct fmt *f, const struct row *r, const struct conf *from, const struct conf *to)
+{
+	const void *a = (const char *)from + r->offset, *b = (const char *)to + r->offset;
+	uint32_t number;
+
+	switch (r->kind) {
+	case ROW_OPTION:
+		letter_add(f, r, *(const bool *)b - *(const bool *)a);
+		break;
+	case ROW_LEVEL:
+		letter_add(f, r, (int64_t) * (const uint32_t *)b - *(const uint32_t *)a);
+		break;
+	case ROW_NUMBER:
+		number = *(const uint32_t *)b;
+		if (number == *(const uint32_t *)a)
+			break;
+		letter_add(f, r, number != 0 ? 1 : -1);
+		if (number != 0)
+			fmt_dec(f, number);
+		break;
+	case ROW_SHIFT:
+		letter_add(f, r, *(const int32_t *)b - *(const int32_t *)a);
+		break;
+	case ROW_GROUP:
+	case ROW_IGNORED:
+		break;
+	}
 }
 
 void
 conf_letters(const struct conf *c, char *buf)
 {
-	char *at = buf;
+	struct conf from;
+	struct fmt f;
 
-	for (size_t i = 0; i < ROW_COUNT; i++) {
-		const struct row *r = &rows[i];
-		const void *field = (const char *)c + r->offset;
-		int32_t shift = r->kind == ROW_SHIFT ? *(const int32_t *)field : 0;
-		uint32_t level = r->kind == ROW_LEVEL ? *(const uint32_t *)field : 0;
-
-		if ((r->kind == ROW_OPTION || r->kind == ROW_GROUP) &&
-		    *(const bool *)field != (r->value != 0))
-			*at++ = *(const bool *)field ? r->upper : r->lower;
-		at = letter_add(at, r->upper, level);
-		if (r->kind == ROW_NUMBER && *(const uint32_t *)field != 0)
-			*at++ = r->upper;
-		at = letter_add(at, shift < 0 ? r->lower : r->upper,
-		    (uint32_t)(shift < 0 ? -shift : shift));
+	f.len = 0;
+	conf_defaults(&from);
+	if (c->secure) {
+		secure_set(&from, true);
+		fmt_char(&f, 'S');
 	}
-	*at = '\0';
+	for (size_t i = 0; i < ROW_COUNT; i++)
+		row_letters(&f, &rows[i], &from, c);
+	fmt_char(&f, '\0');
+	ASSERT(f.len <= CONF_LETTERS_MAX);
+	memcpy(buf, f.text, f.len);
 }
 
 /* What follows from the options. */

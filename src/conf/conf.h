@@ -10,7 +10,7 @@
 
 #include "base/base.h"
 
-#define CONF_LETTERS_MAX 64
+#define CONF_LETTERS_MAX 128
 
 #define OPTION(upper, lower, field, what, value) bool field;
 #define LEVEL(upper, lower, field, what, value) uint32_t field;
@@ -50,7 +50,10 @@ void conf_init(void);
 /* Applies the letters of one source; unknown ones are said and passed over. */
 void conf_parse(struct conf *c, const char *letters, const char *source);
 void conf_defaults(struct conf *c);
-/* The letters that differ from the default, for statistics; buf holds CONF_LETTERS_MAX bytes. */
+/*
+ * The letters that make the default this, in the order of options.def but for S, which is first;
+ * buf holds CONF_LETTERS_MAX bytes.
+ */
 void conf_letters(const struct conf *c, char *buf);
 
 #endif

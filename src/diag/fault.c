@@ -1,5 +1,5 @@
 /*
- * fault.c: messages about wrong pointers; see fault.h. No state.
+ * fault.c: messages about wrong pointers; see fault.h. State: whether the program takes messages.
  */
 #include "diag/fault.h"
 
@@ -40,6 +40,13 @@ fault_text(enum ptr_fault fault)
 
 /* A program may define this to get the messages instead of standard error. */
 __attribute__((weak)) void malloc_message(const char *text, size_t nbytes);
+static bool has_hook;
+
+void
+fault_init(void)
+{
+	has_hook = malloc_message != NULL && env_is_code((const void *)(uintptr_t)malloc_message);
+}
 
 static void
 prefix(struct fmt *f, const char *func, bool fatal)
@@ -54,7 +61,7 @@ emit(const struct fmt *f)
 {
 	if (opt.quiet)
 		return;
-	if (malloc_message != NULL)
+	if (has_hook)
 		malloc_message(f->text, f->len);
 	else
 		env_write(f->text, f->len);

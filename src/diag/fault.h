@@ -70,6 +70,12 @@ COLD void fault_warn(const char *func, enum ptr_fault fault, const void *p,
 COLD void fault_note(const char *func, const char *text, const void *p);
 COLD void fault_say(const char *func, const char *text);
 
+/*
+ * In the constructor: from now on messages go to malloc_message, if that is a function. Libraries
+ * of others have variables of this name.
+ */
+void fault_init(void);
+
 /* Reports an error of another kind in the same manner and aborts. */
 NORETURN COLD void fault_fatal(const char *func, const char *text);
 

@@ -73,6 +73,7 @@ constructor(void)
 	malloc_init();
 	thread_fork_init(lock_take_all, lock_drop_all, fork_child);
 	unwind_init();
+	fault_init();
 	if (opt.stacks || opt.sample_rate != 0 || opt.trace > 1)
 		(void)stack_init();
 	if (opt.sample_rate != 0)

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <link.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -231,6 +232,31 @@ uint64_t
 env_wall_ns(void)
 {
 	return clock_ns(CLOCK_REALTIME);
+}
+
+/* Whether the address in `data` is in code of this object. */
+static int
+in_code(struct dl_phdr_info *info, size_t nbytes, void *data)
+{
+	uintptr_t address = *(const uintptr_t *)data;
+
+	(void)nbytes;
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		const ElfW(Phdr) *h = &info->dlpi_phdr[i];
+
+		if (h->p_type == PT_LOAD && (h->p_flags & PF_X) != 0 &&
+		    address - (info->dlpi_addr + h->p_vaddr) < h->p_memsz)
+			return 1;
+	}
+	return 0;
+}
+
+bool
+env_is_code(const void *address)
+{
+	uintptr_t number = (uintptr_t)address;
+
+	return dl_iterate_phdr(in_code, &number) != 0;
 }
 
 void

@@ -42,6 +42,8 @@ int env_parent(void);
 void env_sleep_ms(unsigned ms);
 /* Whether there is a process of this number. */
 bool env_process_lives(int pid);
+/* Whether an address lies in code of the program or a library; not before libc is set up. */
+bool env_is_code(const void *address);
 /* Writes a whole text to standard error, past interrupted writes. */
 void env_write(const char *text, size_t nbytes);
 
