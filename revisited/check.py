@@ -186,6 +186,17 @@ def check_game(part):
     check(len(curves) == 1, "the game is the same under every allocator")
 
 
+def check_wrong(part):
+    rows = dict(part["rows"])
+    fates = {n: f["fate"] for n, f in rows.pop("none").items()}
+    check(set(fates.values()) == {"unseen"}, "without a mistake there is nothing to be seen", fates)
+    for name in ("phk1996", "phkmalloc"):
+        silent = [mistake for mistake, found in rows.items() if found[name]["fate"] != "told"]
+        check(not silent, "%s tells of every wrong pointer" % name, silent)
+    told = [mistake for mistake, found in rows.items() if found["kingsley"]["fate"] == "told"]
+    check(not told, "4.2BSD's allocator tells of none", told)
+
+
 def check_lru(reason):
     """The tool for Valgrind against what a memory of each size does by definition."""
     if reason:
@@ -275,6 +286,8 @@ def main():
     check_kinds()
     results["game"] = experiments.game(bench)
     check_game(results["game"])
+    results["wrong"] = experiments.wrong(bench.only("kingsley", "phk1996", "phkmalloc"))
+    check_wrong(results["wrong"])
     check_lru(traces.no_tool(bench))
     results["traces"] = traces.measured(bench.only("kingsley", "glibc", "phkmalloc"), FOLDER,
                                         (traces.sqlite3,))

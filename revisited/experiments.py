@@ -1,10 +1,11 @@
-"""The three experiments: what is run, and what becomes of the figures.
+"""The experiments: what is run, and what becomes of the figures.
 
 Each function takes a Bench and returns rows for the report: a label and, for every allocator, the
 medians over the rounds, or why there are none.
 """
 
 import statistics
+import subprocess
 
 import pressure
 import subjects
@@ -141,3 +142,33 @@ def game(bench):
         out["curves"][name] = figures.pop("sample")
         out["ends"][name] = figures
     return out
+
+
+def fate(status, out, err, library):
+    """What a wrong pointer led to, in a word."""
+    if "library=" + library not in out:
+        return "failed"
+    if err.strip():
+        return "told"
+    return {0: "unseen", 9: "overlap"}.get(status, "crash" if status < 0 else "failed")
+
+
+def wrong(bench):
+    """Every mistake with every allocator; one run, as there is no chance in it."""
+    names = subprocess.run([bench.program("wrong")], capture_output=True, text=True,
+                           check=True).stdout.splitlines()
+    out = []
+    for number, mistake in enumerate(names):
+        bench.say("wrong pointers: " + mistake)
+        found = {}
+        for name, library in bench.here.items():
+            process = subjects.start(bench.program("wrong"), (number,), library)
+            try:
+                text, err = process.communicate(timeout=min(bench.limit, 5))
+                found[name] = {"fate": fate(process.returncode, text, err, library)}
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.communicate()
+                found[name] = {"fate": "hangs"}
+        out.append([mistake, found])
+    return {"rows": out}

@@ -177,6 +177,14 @@ def traces_blocks(part):
             "traces-looks": traces_faults(part, "looks", (50,))}
 
 
+def wrong_table(part):
+    """The control row is left out; the last one counts."""
+    rows = [row for row in part["rows"] if row[0] != "none"]
+    told = {n: {"fate": "%d of %d" % (sum(f.get(n, {}).get("fate") == "told" for _, f in rows),
+                                      len(rows))} for n in names_in(rows)}
+    return grid(rows + [["told", told]], lambda f: f["fate"] if "fate" in f else f["failed"], "")
+
+
 def machine_text(results):
     m = results["machine"]
     text = "%s, %d processors, %d GiB, Linux %s; Debian's packages: %s." % (
@@ -210,6 +218,8 @@ def blocks(results):
             grid(p["rows"], figure("free_pages"), "freed")
     if "game" in results:
         out["game"] = game_table(results["game"]) if results["game"]["curves"] else "No figures."
+    if "wrong" in results:
+        out["wrong"] = wrong_table(results["wrong"])
     if "traces" in results:
         out.update(traces_blocks(results["traces"]))
     return out

@@ -2,7 +2,7 @@
 """The comparison with 1996, made again. Runs the experiments, keeps the figures, writes the report.
 
     revisited/run.py [--build build] [--rounds 3] [--limit 10] [--scale 1]
-                     [--parts waste,rattle,pages,game,traces] [--doc doc/revisited.md] [--old]
+                     [--parts waste,rattle,pages,game,wrong,traces] [--doc doc/revisited.md] [--old]
 
 Parts that are not run keep the figures of the last time. --old runs nothing and only writes.
 """
@@ -20,7 +20,7 @@ import report
 import subjects
 import traces
 
-PARTS = ("waste", "rattle", "pages", "game", "traces")
+PARTS = ("waste", "rattle", "pages", "game", "wrong", "traces")
 
 
 def machine():
