@@ -17,6 +17,7 @@ os.chdir(os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import format as layout  # noqa: E402  (a neighbour of this script)
 
 FILE_LINES = 520
+FILE_NBYTES = 256 << 10
 FUNCTION_LINES = 70
 COLUMNS = 100
 TAB = 4
@@ -267,7 +268,17 @@ def long_files():
             yield f"{path}: {len(lines(path))} lines"
 
 
+def strays():
+    """Folders that no page tells of, such as a test that was ended leaves, and large files."""
+    for path in FILES:
+        if "/" in path and path.split("/")[0] not in TOP + (".ci",):
+            yield f"{path}: in a folder that has no place"
+        if os.path.getsize(path) > FILE_NBYTES:
+            yield f"{path}: {os.path.getsize(path)} bytes"
+
+
 CHECKS = [
+    (strays, "each file has its place, and none is large", None),
     (layering, "each folder of src/ includes only those before it", None),
     (long_files, f"no file is longer than {FILE_LINES} lines", None),
     (functions, f"no function is longer than {FUNCTION_LINES} lines", None),

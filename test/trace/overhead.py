@@ -10,6 +10,7 @@ each round, of user and system time.
 import argparse
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -72,6 +73,8 @@ def main():
     parser.add_argument("--scale", type=float, default=1)
     parser.add_argument("--only", default=DEFAULT)
     args = parser.parse_args()
+    # Ended by a signal it takes its files away, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended by a signal"))
     args.build = os.path.abspath(args.build)
     print("| workload | operations | CPU: `U` | `UU` | `record` | bytes an operation "
           "| in the file |\n|---|--:|--:|--:|--:|--:|--:|")
@@ -80,7 +83,7 @@ def main():
             print(f"| {w.name} | {w.needs} is not installed |")
             continue
         inputs.make(w.inputs, os.path.join(args.build, "bench/data"))
-        with tempfile.TemporaryDirectory(dir=".") as folder:
+        with tempfile.TemporaryDirectory(dir=args.build) as folder:
             runs, ratios = Runs(args, w, folder), []
             for _ in range(args.rounds):
                 base = runs.plain("")
