@@ -22,7 +22,7 @@ STATIC = re.compile(r"^(?:(?:NOINLINE|COLD|NORETURN|ALWAYS_INLINE) )*static\b(?!
 DEFINE = re.compile(r"^#\s*define (\w+)", re.MULTILINE)
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 TAG = re.compile(r"^(?:static |const )*(?:struct|enum|union) (\w+) \{", re.MULTILINE)
-SHARED = re.compile(r"^(?!static|ALWAYS_INLINE|typedef|#|struct \w+ \{)[\w *]+?[ *](\w+)"
+SHARED = re.compile(r"^(?!static|ALWAYS_INLINE|typedef|#|struct \w+(?: \{|;))[\w *]+?[ *](\w+)"
                     r"(?:\((?!\()[^;{]*\)|\[\w*\]|\s*__attribute__.*| HIDDEN)*;", re.MULTILINE)
 LIBC = "os/libc.h"
 FIRST = """/*

@@ -4,7 +4,7 @@
 #include "page/dirty.h"
 
 static void
-dirty_bits(struct pginfo *first, size_t npages, uint64_t **words, size_t *from, size_t *to)
+dirty_bits(const struct pginfo *first, size_t npages, uint64_t **words, size_t *from, size_t *to)
 {
 	struct arena *a = arena_of(first);
 
@@ -25,7 +25,7 @@ word_mask(size_t from, size_t to)
 }
 
 size_t
-dirty_count(struct pginfo *first, size_t npages)
+dirty_count(const struct pginfo *first, size_t npages)
 {
 	uint64_t *words;
 	size_t from, to, n = 0;

@@ -9,7 +9,7 @@
 #include "page/page.h"
 
 /* Dirty pages among npages from first, which lie in one arena. */
-size_t dirty_count(struct pginfo *first, size_t npages);
+size_t dirty_count(const struct pginfo *first, size_t npages);
 void dirty_set(struct pginfo *first, size_t npages, bool value);
 
 #endif

@@ -36,7 +36,7 @@ check_free(struct walk *k, const struct pginfo *pg, const struct pginfo *end, bo
 		return npages;
 	expect(k, !after_free, "P4: two free runs are neighbours", pg);
 	expect(k, pgfree_before(page_tree(), pg + 1) == pg, "P5: free run not in the tree", pg);
-	expect(k, pg->free.ndirty == dirty_count(pg, npages), "P6: dirty pages of a run miscounted", pg);
+	expect(k, pg->free.ndirty == dirty_count(pg, npages), "P6: dirty pages miscounted", pg);
 	k->runs++;
 	k->nfree += npages;
 	k->ndirty += pg->free.ndirty;
