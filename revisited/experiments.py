@@ -76,6 +76,9 @@ def median(runs):
     out = {"runs": len(runs), "bad": len(bad)}
     for key in dict.fromkeys(key for r in runs for key in r):
         found = [r[key] for r in runs if key in r]
+        if key == "unreferenced":
+            out[key] = found[0]
+            continue
         if key in ("sample", "library") or 2 * len(found) < len(runs):
             continue
         if key == "failed":
@@ -117,14 +120,20 @@ def rattle(bench, swap_file, rows=RATTLE):
         return {"skipped": str(e)}
 
 
+def unreferenced(found):
+    """Why pages referenced cannot be counted, as each run finds out for itself; or None."""
+    return next((f["unreferenced"] for f in found.values() if f.get("unreferenced")), None)
+
+
 def pages(bench, rows=RATTLE):
     """The same without pressure, by the kernel's referenced bits."""
     out = {"rows": [], "intervals": INTERVALS}
     for label, *arguments in rows:
         bench.say("pages referenced: " + label)
         found = bench.rounds_of("rattle", arguments + [INTERVALS], rounds=1)
-        if all("clear_refs" in f.get("failed", "") for f in found.values()):
-            return {"skipped": next(iter(found.values()))["failed"]}
+        why = unreferenced(found)
+        if why:
+            return {"skipped": why}
         out["rows"].append([label, found])
     return out
 

@@ -6,13 +6,14 @@
  * usage: play SCRIPT INTERVALS kernel|lru [look]
  *
  * kernel: prints, at the end of each interval, the bytes asked for that are live, anonymous memory
- * since the start, and the OS pages that were referenced in the interval, by the kernel's bits.
+ * since the start, and the OS pages that were referenced in the interval, by the kernel's bits, if
+ * those are exact here; else `unreferenced` and why.
  * lru: tells the Valgrind tool of that name where intervals end, and asks the kernel nothing.
  *
  * The script, the table of objects and the stack lie in a range of addresses of their own, OWN, and
  * do not count; its first bytes are for speaking to the tool.
  */
-#include "common.h"
+#include "referenced.h"
 #include "script.h"
 
 #include <sys/stat.h>
@@ -96,47 +97,16 @@ play(const struct script_step *s)
 	write_bytes(*object, 0, s->nbytes);
 }
 
-struct seen {
-	size_t referenced, total;
-	bool counts;
-};
-
-static void
-seen_line(char *line, void *arg)
-{
-	struct seen *seen = arg;
-	unsigned long from, inode, kib;
-
-	if (sscanf(line, "%lx-%*x %*s %*s %*s %lu", &from, &inode) == 2)
-		seen->counts = inode == 0 && (from < OWN || from >= own_end) &&
-		    strstr(line, "[stack]") == NULL && strstr(line, "[v") == NULL;
-	else if (seen->counts && sscanf(line, "Referenced: %lu", &kib) == 1)
-		seen->total += (kib << 10) / OS_PAGE;
-}
-
-static void
-clear_references(void)
-{
-	int fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, "1", 1) != 1)
-		say(1, "unreferenced=1\n");
-	if (fd >= 0)
-		close(fd);
-}
-
 static void
 interval_end(void)
 {
-	struct seen seen = { 0, 0, false };
-
 	if (!by_kernel) {
 		tool[64] = 1;
 		return;
 	}
-	lines_of("/proc/self/smaps", seen_line, &seen);
-	say(1, "sample=%zu %zu %zu\n", live, anonymous_nbytes() - memory0, seen.total);
-	clear_references();
+	say(1, "sample=%zu %zu %zu\n", live, anonymous_nbytes() - memory0,
+	    references_npages(OWN, own_end));
+	references_clear();
 }
 
 static void
@@ -145,8 +115,8 @@ work(void)
 	size_t step = head.nsteps / nintervals + 1;
 
 	if (by_kernel) {
+		references_begin();
 		memory0 = anonymous_nbytes();
-		clear_references();
 	} else {
 		tool[0] = 1;
 	}

@@ -298,6 +298,7 @@ def all_of(results, folder):
         game(results["game"], folder + "/game.svg")
     if results.get("traces", {}).get("programs"):
         traces_memory(results["traces"], folder + "/traces-memory.svg")
-        traces_touched(results["traces"], folder + "/traces-touched.svg")
+        if "unreferenced" not in results["traces"]:
+            traces_touched(results["traces"], folder + "/traces-touched.svg")
         if "no_faults" not in results["traces"]:
             faults(results["traces"], folder + "/traces-faults.svg")

@@ -8,14 +8,13 @@
  * usage: rattle MIN MAX COUNT in-order|random EVERY THREADS own|other INTERVALS
  *
  * With INTERVALS > 0 it is not faults that count but the OS pages that the allocator referenced,
- * by the kernel's bits, added up over so many intervals of the free phase: for machines where
- * nothing can be paged out. A page that is touched and unmapped in the same interval is missed.
- * Threads wait for each other at the end of an interval.
+ * by the kernel's bits (referenced.h), added up over so many intervals of the free phase: for
+ * machines where nothing can be paged out. Threads wait for each other at the end of an interval.
  *
  * What the program itself needs (tables, order, stacks of threads, all code and constants) is
  * locked in memory: the faults counted are those of the allocator's data.
  */
-#include "common.h"
+#include "referenced.h"
 
 #include <pthread.h>
 
@@ -38,52 +37,12 @@ static size_t npages_referenced;
 static struct worker *workers;
 static pthread_barrier_t filled, started, paused, counted, freed, ended;
 
-/* -- pages referenced, where faults cannot be had -- */
-
-struct mapping {
-	size_t referenced;
-	bool is_ours;		/* anonymous: file mappings and stacks are not the allocator's */
-};
-
-static void
-smaps_line(char *line, void *arg)
-{
-	struct mapping *m = arg;
-	unsigned long from, inode, kib;
-
-	if (sscanf(line, "%lx-%*x %*s %*s %*s %lu", &from, &inode) == 2) {
-		/* Static data of libraries is the allocator's too: [heap] and .bss have no inode. */
-		m->is_ours = inode == 0 && strstr(line, "[stack]") == NULL &&
-		    strstr(line, "[v") == NULL;
-		m->referenced = 0;
-	} else if (sscanf(line, "Referenced: %lu", &kib) == 1) {
-		m->referenced = (kib << 10) / OS_PAGE;
-	} else if (strncmp(line, "VmFlags:", 8) == 0 && m->is_ours &&
-	    strstr(line, " lo") == NULL) {
-		npages_referenced += m->referenced;
-	}
-}
-
-static void
-references_clear(void)
-{
-	int fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, "1", 1) != 1)
-		die("clear_refs: the kernel does not tell which pages were referenced");
-	close(fd);
-}
-
 static void
 references_add(void)
 {
-	struct mapping m = { 0, false };
-
-	lines_of("/proc/self/smaps", smaps_line, &m);
+	npages_referenced += references_npages(0, 0);
 	references_clear();
 }
-
-/* -- the program -- */
 
 static void
 text_line(char *line, void *arg)
@@ -251,6 +210,8 @@ main(int argc, char **argv)
 	tell_library();
 	workers_new(argument(argc, argv, 3));
 	lines_of("/proc/self/maps", text_line, NULL);
+	if (nintervals > 0 && !references_begin())
+		_exit(0);
 
 	struct usage u = usage_now();
 	if (nthreads == 1) {

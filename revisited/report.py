@@ -170,8 +170,9 @@ def traces_blocks(part):
             "traces-mean": whole(part, "memory", ratio_of(sum)),
             "traces-resident": whole(part, "memory",
                                      lambda f: count(max(column(f, 1)) / 4096)),
-            "traces-touched": whole(part, "memory", lambda f: "–" if f["unreferenced"] else
-                                    count(sum(column(f, 2)) / len(f["sample"]))),
+            "traces-touched": "Skipped: %s." % part["unreferenced"] if "unreferenced" in part else
+                              whole(part, "memory",
+                                    lambda f: count(sum(column(f, 2)) / len(f["sample"]))),
             "traces-faults": traces_faults(part, "faults", (100, 75, 50, 25)),
             "traces-ratio": traces_ratio(part),
             "traces-looks": traces_faults(part, "looks", (50,))}
@@ -190,6 +191,8 @@ def machine_text(results):
     text = "%s, %d processors, %d GiB, Linux %s; Debian's packages: %s." % (
         m["cpu"], m["cpus"], m["gib"], m["kernel"],
         ", ".join("%s %s" % pair for pair in m["versions"].items()))
+    if "rows" in results.get("pages", {}):
+        text += " The kernel's referenced bits: exact in the probe of each run."
     if "how" in results.get("rattle", {}):
         text += " Death rattle: %s; limit %d MiB and the program's own tables; %d rounds." % (
             results["rattle"]["how"], results["rattle"]["core"] // MIB,

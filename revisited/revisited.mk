@@ -9,7 +9,7 @@
 
 B ?= build
 REVISITED_PROGRAMS := $(addprefix $(B)/revisited/,waste rattle game play wrong)
-REVISITED_HEADERS := revisited/common.h revisited/script.h
+REVISITED_HEADERS := $(addprefix revisited/,common.h referenced.h script.h)
 REVISITED_CFLAGS := -std=gnu17 $(or $(CFLAGS),-O2) $(WARNINGS) -D_GNU_SOURCE -fno-builtin -pthread \
 	-Wno-unknown-warning-option -Wno-use-after-free -Wno-free-nonheap-object
 REVISITED_RUN = revisited/run.py --build $(B) $(if $(ROUNDS),--rounds $(ROUNDS)) \

@@ -80,6 +80,8 @@ def main():
             json.dump(results, f, indent=1)
         if "skipped" in results[part]:
             print("revisited: %s skipped: %s" % (part, results[part]["skipped"]))
+        if "unreferenced" in results[part]:
+            print("revisited: pages referenced skipped: " + results[part]["unreferenced"])
     blocks = report.blocks(results)
     for block in blocks.values():
         print("\n" + block)

@@ -110,7 +110,7 @@ def parse(out):
         key, _, value = line.partition("=")
         if key == "sample":
             figures["sample"].append([int(v) for v in value.split()])
-        elif key == "library":
+        elif key in ("library", "unreferenced"):
             figures[key] = value
         else:
             figures[key] = float(value) if "." in value else int(value)

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import time
 
+import experiments
 import subjects
 
 PYTHON = r"""
@@ -178,7 +179,7 @@ def memory_of(bench, path, library):
     if "failed" in figures:
         return {"failed": figures["failed"]}
     return {"sample": figures["sample"], "seconds": figures["seconds"],
-            "unreferenced": "unreferenced" in figures}
+            "unreferenced": figures.get("unreferenced")}
 
 
 def faults_of(bench, path, library, sizes, log, *looks):
@@ -231,5 +232,7 @@ def measured(bench, folder, programs=PROGRAMS):
             if not why:
                 row["faults"][name] = faults_of(bench, path, library, sizes, log)
                 row["looks"][name] = faults_of(bench, path, library, sizes, log, "look")
+        if experiments.unreferenced(row["memory"]):
+            out["unreferenced"] = experiments.unreferenced(row["memory"])
         out["programs"][take.__name__] = row
     return out
