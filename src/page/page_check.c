@@ -2,6 +2,7 @@
  * page_check.c: walks the arenas and the run tree and checks P1 to P6 of page.h.
  */
 #include "os/lock.h"
+#include "page/dirty.h"
 #include "page/page_alloc.h"
 #include "page/runs.h"
 #include "page/pgfree.h"
