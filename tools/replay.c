@@ -109,11 +109,13 @@ problem_of(const struct replay_result *r, int status)
 		[REPLAY_NO_MEMORY] = "not enough memory for the replay",
 		[REPLAY_NO_THREAD] = "a thread could not be started",
 		[REPLAY_NO_PAGES] = "the kernel does not tell which pages were touched",
+		[REPLAY_INEXACT_PAGES] =
+		    "the kernel does not tell exactly which pages were touched",
 	};
 
 	if (WIFSIGNALED(status))
 		return strsignal(WTERMSIG(status));
-	if (r->magic != REPLAY_MAGIC || r->problem > REPLAY_NO_PAGES)
+	if (r->magic != REPLAY_MAGIC || r->problem > REPLAY_INEXACT_PAGES)
 		return "the replay program could not be started, or ended early";
 	return problems[r->problem];
 }

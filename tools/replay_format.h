@@ -74,6 +74,6 @@ struct replay_result {
 /* After it the pages touched, of the kernel's size, in each interval: uint64_t each. */
 
 enum replay_problem { REPLAY_OK, REPLAY_BAD_SCRIPT, REPLAY_NO_MEMORY, REPLAY_NO_THREAD,
-	REPLAY_NO_PAGES };
+	REPLAY_NO_PAGES, REPLAY_INEXACT_PAGES };
 
 #endif

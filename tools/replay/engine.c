@@ -298,8 +298,8 @@ main(void)
 	struct status s;
 
 	set_up();
-	if ((head->flags & REPLAY_PAGES) != 0 && !measure_reset_pages())
-		finish(REPLAY_NO_PAGES);
+	if ((head->flags & REPLAY_PAGES) != 0)
+		measure_begin_pages();
 	(void)measure_reset_peak();
 	measure_memory(&s);
 	result.rss_before = s.rss;

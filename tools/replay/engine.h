@@ -48,6 +48,8 @@ void measure_memory(struct status *s);
 /* Starts to count anew: the peak, or the pages touched. False when the kernel does not. */
 bool measure_reset_peak(void);
 bool measure_reset_pages(void);
+/* To be called before the others of pages; ends the program where they are not told exactly. */
+void measure_begin_pages(void);
 /* Bytes of memory touched, neither a file's nor a stack's nor ours; false if they are not told. */
 bool measure_pages(uint64_t *nbytes);
 

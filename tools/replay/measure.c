@@ -1,13 +1,25 @@
 /*
- * measure.c: what the kernel tells of this process's memory; see engine.h. No state; one thread at
- * a time.
+ * measure.c: what the kernel tells of this process's memory; see engine.h. One thread at a time.
+ *
+ * Pages touched are told by the bits that the processor sets in the page tables. The kernel clears
+ * them and leaves the translations that the processor has remembered: a page that is used by one of
+ * those is not marked again. So all are dropped after each clearing, and before the first operation
+ * it is tried out on pages of our own whether the bits are then exact.
  */
 #include "engine.h"
 
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
+
+/* More pages than a kernel drops one by one (33 on x86-64, 512 on arm64); then it drops all. */
+#define DROP_PAGES 1024
+#define PROBE_PAGES 256
+
+static char *drop;
+static size_t page_nbytes;
 
 /* A file of /proc, piece by piece; each line goes to `line`. */
 static bool
@@ -83,13 +95,22 @@ measure_reset_peak(void)
 	return clear_refs("5");
 }
 
+/* Without write access, and with it again: translations are dropped, on all processors. */
 bool
 measure_reset_pages(void)
 {
-	return clear_refs("1");
+	size_t nbytes = DROP_PAGES * page_nbytes;
+
+	if (!clear_refs("1") || mprotect(drop, nbytes, PROT_READ) != 0 ||
+	    mprotect(drop, nbytes, PROT_READ | PROT_WRITE) != 0)
+		return false;
+	for (size_t i = 0; i < nbytes; i += page_nbytes)
+		((volatile char *)drop)[i] = 1;
+	return true;
 }
 
 struct count {
+	uintptr_t only;  /* the one mapping that counts; 0: all that may be an allocator's */
 	bool counts;     /* the mapping that lines are of */
 	uint64_t nbytes;
 };
@@ -101,8 +122,8 @@ smaps_line(const char *line, void *arg)
 	struct count *c = arg;
 	char *at;
 	uint64_t nbytes;
+	uintptr_t from = (uintptr_t)strtoull(line, &at, 16);
 
-	(void)strtoull(line, &at, 16);
 	if (*at == '-' && at > line) {
 		const char *name = line;
 
@@ -110,8 +131,8 @@ smaps_line(const char *line, void *arg)
 			name = name == NULL ? NULL : strchr(name + 1, ' ');
 		while (name != NULL && *name == ' ')
 			name++;
-		c->counts = name == NULL || *name == '\0' || strcmp(name, "[heap]") == 0 ||
-		    strncmp(name, "[anon", 5) == 0;
+		c->counts = c->only != 0 ? from == c->only : name == NULL || *name == '\0' ||
+		    strcmp(name, "[heap]") == 0 || strncmp(name, "[anon", 5) == 0;
 	} else if (c->counts && kib(line, "Referenced:", &nbytes)) {
 		c->nbytes += nbytes;
 	}
@@ -120,10 +141,51 @@ smaps_line(const char *line, void *arg)
 bool
 measure_pages(uint64_t *nbytes)
 {
-	struct count c = { 0 };
+	struct count c = { .only = 0 };
 
 	if (!each_line("/proc/self/smaps", smaps_line, &c))
 		return false;
 	*nbytes = c.nbytes;
 	return true;
+}
+
+/* Every second page of some, several times: just those are to be seen. */
+static bool
+pages_are_exact(void)
+{
+	/* Between two that no neighbour is joined with. */
+	size_t nbytes = (PROBE_PAGES + 2) * page_nbytes;
+	char *all = mmap(NULL, nbytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	volatile char *probe = all + page_nbytes;
+	struct count c = { .only = (uintptr_t)probe };
+	bool exact = true;
+
+	if (all == MAP_FAILED ||
+	    mprotect(all + page_nbytes, PROBE_PAGES * page_nbytes, PROT_READ | PROT_WRITE) != 0)
+		finish(REPLAY_NO_MEMORY);
+	(void)madvise(all, nbytes, MADV_NOHUGEPAGE);
+	for (size_t i = 0; i < PROBE_PAGES; i++)
+		probe[i * page_nbytes] = 1;
+	for (size_t round = 0; round < 6 && exact; round++) {
+		c.nbytes = 0;
+		exact = measure_reset_pages();
+		for (size_t i = round % 2; i < PROBE_PAGES; i += 2)
+			probe[i * page_nbytes] = 2;
+		exact = exact && each_line("/proc/self/smaps", smaps_line, &c) &&
+		    c.nbytes == PROBE_PAGES / 2 * page_nbytes;
+	}
+	munmap(all, nbytes);
+	return exact;
+}
+
+void
+measure_begin_pages(void)
+{
+	page_nbytes = (size_t)sysconf(_SC_PAGESIZE);
+	drop = table(DROP_PAGES * page_nbytes);
+	if (!measure_reset_pages())
+		finish(REPLAY_NO_PAGES);
+	if (!pages_are_exact())
+		finish(REPLAY_INEXACT_PAGES);
+	(void)measure_reset_pages();
 }
