@@ -180,11 +180,19 @@ def letters():
 
 
 def messages():
-    """Every message is in the manual page."""
+    """Every message is in the manual page, and a test looks for it."""
     page = re.sub(r"\s+", " ", read("man/phkmalloc.3"))
-    for text in re.findall(r'\[PTR_\w+\] = "(.*)"', read("src/diag/fault.c")):
-        if text != "no fault" and text not in page:
+    tests = "".join(read(p) for p in FILES if re.match(r"test/.*\.(c|h|def|py)$", p))
+    texts = re.findall(r'\[PTR_\w+\] = "(.*)"', read("src/diag/fault.c"))
+    texts.remove("no fault")
+    for path in SOURCES:
+        texts += re.findall(r'fault_(?:fatal|say)\([^"]*"[\w ]+", "([^"]*)"', read(path))
+        texts += re.findall(r'%s\(%u\) in \w+(?:\(\): warning)?: (\w[\w ]*\w)', read(path))
+    for text in sorted(set(texts)):
+        if not re.search(r"\.It \"?" + re.escape(text), page):
             yield f"man/phkmalloc.3 does not tell of: {text}"
+        if text not in tests:
+            yield f"no test looks for: {text}"
 
 
 def functions_told():
@@ -291,7 +299,7 @@ CHECKS = [
     (openings, "each file says first what it is for", None),
     (headers, "each header compiles alone", None),
     (letters, "the manual page has every letter", None),
-    (messages, "the manual page has every message", None),
+    (messages, "the manual page and the tests have every message", None),
     (functions_told, "the manual page has every function", None),
     (subcommands, "the manual page has every subcommand", None),
     (packaged, "the packages are built with what the command is", None),

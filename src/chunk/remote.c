@@ -135,6 +135,7 @@ chunk_place(const struct pginfo *pg, const void *p, struct place *place)
 	place->nbytes = size;
 	place->start = page + i * size;
 	place->end = place->start + size;
+	place->page = page;
 	place->thread = owner_of_word(load_relaxed(&pg->owner))->thread;
 }
 

@@ -27,14 +27,15 @@ struct row {
 	char lower;
 	size_t offset;
 	int64_t value;
+	const char *words;
 };
 
-#define OPTION(u, l, field, w, v) {ROW_OPTION, u, l, offsetof(struct conf, field), v},
-#define LEVEL(u, l, field, w, v) {ROW_LEVEL, u, l, offsetof(struct conf, field), v},
-#define NUMBER(u, l, field, w, v) {ROW_NUMBER, u, l, offsetof(struct conf, field), v},
-#define SHIFT(u, l, field, w, v) {ROW_SHIFT, u, l, offsetof(struct conf, field), v},
-#define GROUP(u, l, field, w, v) {ROW_GROUP, u, l, offsetof(struct conf, field), v},
-#define IGNORED(u, l, field, w, v) {ROW_IGNORED, u, l, 0, v},
+#define OPTION(u, l, field, w, v) {ROW_OPTION, u, l, offsetof(struct conf, field), v, w},
+#define LEVEL(u, l, field, w, v) {ROW_LEVEL, u, l, offsetof(struct conf, field), v, w},
+#define NUMBER(u, l, field, w, v) {ROW_NUMBER, u, l, offsetof(struct conf, field), v, w},
+#define SHIFT(u, l, field, w, v) {ROW_SHIFT, u, l, offsetof(struct conf, field), v, w},
+#define GROUP(u, l, field, w, v) {ROW_GROUP, u, l, offsetof(struct conf, field), v, w},
+#define IGNORED(u, l, field, w, v) {ROW_IGNORED, u, l, 0, v, w},
 static const struct row rows[] = {
 #include "conf/options.def"
 };
@@ -195,6 +196,17 @@ conf_letters(const struct conf *c, char *buf)
 	fmt_char(&f, '\0');
 	ASSERT(f.len <= CONF_LETTERS_MAX);
 	memcpy(buf, f.text, f.len);
+}
+
+const char *
+conf_words(char letter, bool *on)
+{
+	for (size_t i = 0; i < ROW_COUNT; i++) {
+		*on = letter == rows[i].upper;
+		if (*on || letter == rows[i].lower)
+			return rows[i].words;
+	}
+	return NULL;
 }
 
 /* What follows from the options. */

@@ -55,5 +55,7 @@ void conf_defaults(struct conf *c);
  * buf holds CONF_LETTERS_MAX bytes.
  */
 void conf_letters(const struct conf *c, char *buf);
+/* What a letter of the table does, and whether it is the one that switches that on. */
+const char *conf_words(char letter, bool *on);
 
 #endif

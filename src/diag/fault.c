@@ -87,6 +87,8 @@ add_place(struct fmt *f, enum ptr_fault fault, const struct place *place)
 		break;
 	}
 	fmt_add(f, "%p-%p", place->start, place->end);
+	if (place->kind == PLACE_CHUNK)
+		fmt_add(f, ", page %p", place->page);
 	if (fault == PTR_WRONG_SIZE)
 		fmt_add(f, ", freed with size %z", place->freed_size);
 	if (fault == PTR_MISMATCHED)
@@ -140,12 +142,12 @@ fault_note(const char *func, const char *text, const void *p)
 }
 
 void
-fault_say(const char *func, const char *text)
+fault_say(const char *func, const char *text, const char *detail)
 {
 	struct fmt f;
 
 	prefix(&f, func, false);
-	fmt_add(&f, "%s\n", text);
+	fmt_add(&f, "%s%s%s\n", text, detail == NULL ? "" : " ", detail == NULL ? "" : detail);
 	emit(&f);
 }
 

@@ -45,6 +45,7 @@ struct place {
 	size_t npages;      /* of the allocation or free run */
 	uintptr_t start;
 	uintptr_t end;
+	uintptr_t page;     /* of chunks, where the chunk is */
 	int thread;         /* of the owner, 0 when not known */
 	size_t freed_size;  /* PTR_WRONG_SIZE: the size it was freed with */
 	const char *by;     /* PTR_MISMATCHED: the function that allocated it */
@@ -68,7 +69,8 @@ COLD void fault_warn(const char *func, enum ptr_fault fault, const void *p,
     const struct place *place);
 /* A line of another kind, as a warning. */
 COLD void fault_note(const char *func, const char *text, const void *p);
-COLD void fault_say(const char *func, const char *text);
+/* And another; detail, what it is about, may be NULL. */
+COLD void fault_say(const char *func, const char *text, const char *detail);
 
 /*
  * In the constructor: from now on messages go to malloc_message, if that is a function. Libraries

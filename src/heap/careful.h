@@ -54,6 +54,8 @@ struct broken {
 	} first[BROKEN_MAX];
 };
 
+/* Counts one more; returns where its place goes. */
+struct place *broken_add(struct broken *b, enum ptr_fault fault);
 /*
  * Checks the canaries of all that is in use and the junk of all that is freed; what changes
  * meanwhile is left out. Adds to b.

@@ -33,7 +33,7 @@ wrong_in(const char *p, size_t size, uint32_t word, size_t *at)
 	return PTR_OK;
 }
 
-static struct place *
+struct place *
 broken_add(struct broken *b, enum ptr_fault fault)
 {
 	static struct place more;

@@ -5,6 +5,7 @@
 #include "chunk/chunk.h"
 #include "heap/careful.h"
 #include "heap/heap.h"
+#include "heap/sample.h"
 #include "page/page_alloc.h"
 
 #define FUNC "phkmalloc_check"
@@ -22,6 +23,7 @@ heap_check(void)
 	size_t n = page_check(complain) + chunk_check(complain);
 
 	careful_check(&b);
+	sample_check(&b);
 	for (size_t i = 0; i < b.n && i < BROKEN_MAX; i++)
 		fault_warn(FUNC, b.first[i].fault, (void *)b.first[i].place.start, &b.first[i].place);
 	return n + b.n;
@@ -39,6 +41,7 @@ heap_exit(void)
 	if (owner_self != &owner_none)
 		chunk_drain(owner_self);
 	careful_check(&b);
+	sample_check(&b);
 	for (size_t i = 0; i < b.n && i < BROKEN_MAX; i++)
 		fault_report("exit", b.first[i].fault, (void *)b.first[i].place.start,
 		    &b.first[i].place);

@@ -34,12 +34,15 @@ COLD void report_written(struct pginfo *pg, const void *p, size_t at, enum ptr_f
     const char *func);
 
 ALWAYS_INLINE void
-check_freed(struct pginfo *pg, const void *p, size_t nbytes, const char *func)
+check_freed(struct pginfo *pg, void *p, size_t nbytes, const char *func)
 {
 	size_t at = fill_check_junk(p, nbytes);
 
-	if (UNLIKELY(at != FILL_WHOLE))
-		report_written(pg, p, at, PTR_WRITTEN_FREE, func);
+	if (LIKELY(at == FILL_WHOLE))
+		return;
+	report_written(pg, p, at, PTR_WRITTEN_FREE, func);
+	/* With option a: said once. */
+	fill_junk((char *)p + at, nbytes - at, JUNK_FREED);
 }
 
 ALWAYS_INLINE void

@@ -84,6 +84,19 @@ inspect(struct heap_figures *f)
 	}
 }
 
+/* The options in effect, in words. */
+static void
+add_options(struct fmt *f)
+{
+	for (const char *s = opt.letters; *s != '\0'; s++) {
+		bool on;
+		const char *words = conf_words(*s, &on);
+
+		if (words != NULL && s[1] != *s)
+			fmt_add(f, "option %c: %s%s\n", *s, on ? "" : "not: ", words);
+	}
+}
+
 void
 inspect_dump(void)
 {
@@ -94,6 +107,9 @@ inspect_dump(void)
 	f.len = 0;
 	fmt_add(&f, "phkmalloc statistics of %s, options: %s\n", env_program(),
 	    opt.letters[0] == '\0' ? "default" : opt.letters);
+	add_options(&f);
+	env_write(f.text, f.len);
+	f.len = 0;
 	fmt_add(&f, "operations: %z allocations, %z frees, %z pointers checked\n",
 	    (size_t)h.nmalloc, (size_t)h.nfree, (size_t)h.nfree);
 	fmt_add(&f, "in use: %z bytes; large: %z in %z bytes; pages of chunks: %z bytes\n",

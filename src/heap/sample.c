@@ -175,8 +175,8 @@ sample_alloc(size_t n, size_t alignment)
 	s->thread = owner_self != &owner_none ? owner_self->thread : env_thread();
 	store_relaxed(&sample_counts.live_nbytes, sample_counts.live_nbytes + n);
 	store_relaxed(&sample_counts.nmalloc, sample_counts.nmalloc + 1);
-	lock_drop(LOCK_SAMPLE);
 	fill_canary(page + s->start, n, vm_pagesize - s->start, opt.secret);
+	lock_drop(LOCK_SAMPLE);
 	return page + s->start;
 }
 
@@ -226,4 +226,28 @@ sample_free(void *p, const char *func)
 	if (at != FILL_WHOLE)
 		fault_report(func, PTR_CANARY, p, &place);
 	return fault;
+}
+
+void
+sample_check(struct broken *b)
+{
+	if (load_acquire(&pool) == NULL)
+		return;
+	lock_take(LOCK_SAMPLE);
+	for (size_t i = 0; i < SLOT_COUNT; i++) {
+		const struct sample *s = &samples[i];
+		const char *p = slot_page(i) + s->start;
+		struct place *place;
+		size_t at;
+
+		if (s->state != SLOT_USED)
+			continue;
+		at = fill_check_canary(p, s->nbytes, vm_pagesize - s->start, opt.secret);
+		if (at == FILL_WHOLE)
+			continue;
+		place = broken_add(b, PTR_CANARY);
+		place_of(s, place);
+		place->written = (uintptr_t)p + at;
+	}
+	lock_drop(LOCK_SAMPLE);
 }

@@ -11,6 +11,7 @@
 
 #include "chunk/owner.h"
 #include "diag/fault.h"
+#include "heap/careful.h"
 
 /* Reserves the pages; once, in the constructor. */
 void sample_init(void);
@@ -21,6 +22,8 @@ bool sample_owns(const void *p);
 /* Bytes asked for at p, the start of a sampled allocation in use; else a fault. */
 enum ptr_fault sample_size(const void *p, size_t *nbytes);
 enum ptr_fault sample_free(void *p, const char *func);
+/* Adds the canaries of allocations in use that were written to. */
+void sample_check(struct broken *b);
 /* What tools read too (phkmalloc_inspect.h): changes with LOCK_SAMPLE held, each word at once. */
 struct sample_counts {
 	uint64_t nmalloc;

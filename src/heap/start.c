@@ -74,12 +74,15 @@ constructor(void)
 	thread_fork_init(lock_take_all, lock_drop_all, fork_child);
 	unwind_init();
 	fault_init();
+	/* Many programs close it before they end. */
+	if (opt.dump)
+		env_keep_stderr();
 	if (opt.stacks || opt.sample_rate != 0 || opt.trace > 1)
 		(void)stack_init();
 	if (opt.sample_rate != 0)
 		sample_init();
 	if (opt.others && !next_init(opt.secure))
-		fault_say("malloc", "option O: there is no other allocator");
+		fault_say("malloc", "option O: there is no other allocator", NULL);
 	if (opt.sample_rate != 0 || opt.guard || opt.delay)
 		signal_trap(heap_trapped, opt.secure);
 }

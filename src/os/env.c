@@ -1,6 +1,6 @@
 /*
  * env.c: name, environment, randomness, clock; see env.h. State: the random generator's, set at
- * start and advanced with an atomic add.
+ * start and advanced with an atomic add; the copy of standard error, set in the constructor.
  */
 #include "os/env.h"
 
@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -259,15 +260,38 @@ env_is_code(const void *address)
 	return dl_iterate_phdr(in_code, &number) != 0;
 }
 
+/* A copy of standard error, as long as nobody puts another file there. */
+static struct stat kept_file;
+static int kept = -1;
+
+void
+env_keep_stderr(void)
+{
+	kept = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 100);
+	if (kept >= 0 && fstat(kept, &kept_file) != 0)
+		kept = -1;
+}
+
+static int
+kept_stderr(void)
+{
+	struct stat now;
+
+	return kept >= 0 && fstat(kept, &now) == 0 && now.st_dev == kept_file.st_dev &&
+	    now.st_ino == kept_file.st_ino ? kept : -1;
+}
+
 void
 env_write(const char *text, size_t nbytes)
 {
-	int saved = errno;
+	int saved = errno, fd = STDERR_FILENO;
 
 	while (nbytes > 0) {
-		ssize_t n = write(STDERR_FILENO, text, nbytes);
+		ssize_t n = write(fd, text, nbytes);
 
 		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0 && errno == EBADF && fd == STDERR_FILENO && (fd = kept_stderr()) >= 0)
 			continue;
 		if (n <= 0)
 			break;

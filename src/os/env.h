@@ -44,6 +44,8 @@ void env_sleep_ms(unsigned ms);
 bool env_process_lives(int pid);
 /* Whether an address lies in code of the program or a library; not before libc is set up. */
 bool env_is_code(const void *address);
+/* From now on env_write writes to standard error also when the program has closed it. */
+void env_keep_stderr(void);
 /* Writes a whole text to standard error, past interrupted writes. */
 void env_write(const char *text, size_t nbytes);
 

@@ -8,6 +8,7 @@
  */
 #include "base/fmt.h"
 #include "conf/conf.h"
+#include "diag/fault.h"
 #include "diag/stack.h"
 #include "os/env.h"
 #include "os/file.h"
@@ -85,10 +86,9 @@ profile_exit(void)
 		return;
 	expand(&path);
 	error = write_file(path.text);
-	if (error == 0 || opt.quiet)
+	if (error == 0)
 		return;
 	f.len = 0;
-	fmt_add(&f, "%s(%u) in exit(): warning: no profile in %s: %s\n", env_program(),
-	    (unsigned)env_process(), path.text, file_problem(error));
-	env_write(f.text, f.len);
+	fmt_add(&f, "%s: %s%c", path.text, file_problem(error), 0);
+	fault_say("exit", "no profile in", f.text);
 }

@@ -6,6 +6,7 @@
 #include "watch/trace_file.h"
 
 #include "base/fmt.h"
+#include "diag/fault.h"
 #include "os/counter.h"
 #include "os/env.h"
 #include "os/file.h"
@@ -32,9 +33,8 @@ stop(int error)
 	if (__atomic_exchange_n(&trace_on, 0, __ATOMIC_RELAXED) == 0)
 		return;
 	f.len = 0;
-	fmt_add(&f, "%s(%u) in malloc(): warning: cannot write trace %s: %s\n", env_program(),
-	    (unsigned)env_process(), file.path, file_problem(error));
-	env_write(f.text, f.len);
+	fmt_add(&f, "%s: %s%c", file.path, file_problem(error), 0);
+	fault_say("malloc", "cannot write trace", f.text);
 }
 
 static void

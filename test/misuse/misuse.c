@@ -3,6 +3,7 @@
  * with exactly the message given. Called with --table it prints the table for people to read.
  */
 #include "pointers.h"
+#include "samples.h"
 #include "writes.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))

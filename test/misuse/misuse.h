@@ -51,8 +51,9 @@ expect_at(const void *at, const void *p, const char *extra)
 	char place[200];
 
 	if (n <= CHUNK_MAX)
-		snprintf(place, sizeof(place), "chunk of %zu bytes, 0x%lx-0x%lx%s, thread %d", n,
-		    (unsigned long)start, (unsigned long)end, extra, (int)gettid());
+		snprintf(place, sizeof(place), "chunk of %zu bytes, 0x%lx-0x%lx, page 0x%lx%s, thread %d",
+		    n, (unsigned long)start, (unsigned long)end,
+		    (unsigned long)(start & ~(uintptr_t)(PAGE - 1)), extra, (int)gettid());
 	else
 		snprintf(place, sizeof(place), "allocation of %zu pages, 0x%lx-0x%lx%s",
 		    (n + PAGE - 1) / PAGE, (unsigned long)start, (unsigned long)end, extra);

@@ -7,7 +7,11 @@
 #include "unit.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static int counter;
 
@@ -20,6 +24,30 @@ count_up(void *arg)
 		lock_drop(LOCK_SAMPLE);
 	}
 	return arg;
+}
+
+/* An assertion that does not hold ends the process with its place and words. */
+static int
+assertion(void)
+{
+	char got[300] = "", want[300];
+	int ends[2], status;
+	pid_t child;
+
+	if (pipe(ends) != 0 || (child = fork()) < 0)
+		return 0;
+	if (child == 0) {
+		dup2(ends[1], STDERR_FILENO);
+		setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+		assert_failed("page.c", 7, "a == b");
+	}
+	close(ends[1]);
+	if (read(ends[0], got, sizeof(got) - 1) < 0 || waitpid(child, &status, 0) != child)
+		return 0;
+	close(ends[0]);
+	snprintf(want, sizeof(want), "%s(%d) in phkmalloc: internal error: page.c:7: a == b\n",
+	    env_program(), (int)child);
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && strcmp(got, want) == 0;
 }
 
 int
@@ -68,5 +96,6 @@ main(void)
 			    fault_text((enum ptr_fault)j)) != 0;
 	promise(distinct, "each fault has words of its own");
 	promise(env_clock_ms() != 0 && env_random() != env_random(), "there is a clock and chance");
+	promise(assertion(), "an internal error is said and ends the process");
 	return unit_done();
 }
