@@ -31,31 +31,45 @@ struct trace_order_state {
 
 struct tally {
 	uint32_t number;
-	uint64_t blocks;
+	uint64_t nbytes;
 };
 
 static int
 by_number(const void *a, const void *b)
 {
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+	const struct tally *x = a, *y = b;
 
-	return (x > y) - (x < y);
+	return (x->number > y->number) - (x->number < y->number);
 }
 
 static int
-by_blocks(const void *a, const void *b)
+by_nbytes(const void *a, const void *b)
 {
 	const struct tally *x = a, *y = b;
 
-	if (x->blocks != y->blocks)
-		return x->blocks < y->blocks ? 1 : -1;
-	return (x->number > y->number) - (x->number < y->number);
+	if (x->nbytes != y->nbytes)
+		return x->nbytes < y->nbytes ? 1 : -1;
+	return by_number(a, b);
+}
+
+/* How much of a block is in use; one that was never finished does not say it. */
+static uint64_t
+used_nbytes(const struct trace_file *f, const struct trace_place *p)
+{
+	const uint8_t *block = f->data + p->offset;
+	size_t n = p->nbytes;
+
+	if (f->compressed)
+		return p->block.nbytes;
+	while (n > 0 && block[n - 1] == 0)
+		n--;
+	return n;
 }
 
 bool
 trace_list_processes(const struct trace_file *f, struct trace_processes *p)
 {
-	size_t n = f->place_count, at = 0;
+	size_t n = f->place_count;
 	struct tally *tallies = malloc((n + 1) * sizeof(*tallies));
 
 	p->count = 0;
@@ -67,14 +81,16 @@ trace_list_processes(const struct trace_file *f, struct trace_processes *p)
 		return false;
 	}
 	for (size_t i = 0; i < n; i++)
-		p->numbers[i] = f->places[i].block.process;
-	qsort(p->numbers, n, sizeof(*p->numbers), by_number);
-	for (size_t i = 0; i < n; i = at) {
-		while (at < n && p->numbers[at] == p->numbers[i])
-			at++;
-		tallies[p->count++] = (struct tally){ p->numbers[i], at - i };
+		tallies[i] = (struct tally){ f->places[i].block.process,
+		    used_nbytes(f, &f->places[i]) };
+	qsort(tallies, n, sizeof(*tallies), by_number);
+	for (size_t i = 0; i < n; i++) {
+		if (p->count == 0 || tallies[p->count - 1].number != tallies[i].number)
+			tallies[p->count++] = tallies[i];
+		else
+			tallies[p->count - 1].nbytes += tallies[i].nbytes;
 	}
-	qsort(tallies, p->count, sizeof(*tallies), by_blocks);
+	qsort(tallies, p->count, sizeof(*tallies), by_nbytes);
 	for (size_t i = 0; i < p->count; i++)
 		p->numbers[i] = tallies[i].number;
 	free(tallies);

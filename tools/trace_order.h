@@ -81,7 +81,7 @@ struct trace_order {
 };
 
 struct trace_processes {
-	uint32_t *numbers; /* in the file, by block count, largest first */
+	uint32_t *numbers; /* in the file, by what was recorded of each, most first */
 	size_t count;
 };
 

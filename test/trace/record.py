@@ -70,6 +70,14 @@ def test_ends():
            "a child that only calls exec has nothing of its parent's", forked)
 
 
+def test_largest():
+    """A shell starts another one, which does more; of both there is one block."""
+    with_option(["bash", "-c", "bash -c 'for i in {1..200}; do x=$i; done'; true"])
+    most = max(processes(), key=lambda p: p["operations"])
+    report(most["number"] != 1 and summary()["process"] == most["number"],
+           "without a choice it is the process of which most was recorded", processes())
+
+
 def test_forks():
     with_option([SUBJECT, "fork", 50])
     children = [p for p in processes() if p["forked"] != "-"]
