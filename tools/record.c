@@ -281,6 +281,9 @@ command_record(int argc, char **argv)
 		fail(STATUS_OTHER, "out of memory");
 	start_program(argv + optind);
 	status = follow(&r);
+	/* It has said so itself. */
+	if (__atomic_load_n(&r.head->stopped, __ATOMIC_RELAXED) != 0)
+		r.broken = true;
 	(void)unlink(r.part);
 	if (close(r.out) != 0)
 		give_up(&r);

@@ -32,6 +32,8 @@ stop(int error)
 
 	if (__atomic_exchange_n(&trace_on, 0, __ATOMIC_RELAXED) == 0)
 		return;
+	if (head != NULL && head->packed == 0)
+		store_relaxed(&head->stopped, error);
 	f.len = 0;
 	fmt_add(&f, "%s: %s%c", file.path, file_problem(error), 0);
 	fault_say("malloc", "cannot write trace", f.text);

@@ -100,7 +100,8 @@ struct trace_head {
 	uint32_t processes;
 	int32_t collector;   /* process that takes blocks out of the file, or 0 */
 	uint32_t closed;     /* not to be written to any more */
-	uint32_t reserved[11];
+	int32_t stopped;     /* the error for which a program stopped writing, or 0 */
+	uint32_t reserved[10];
 };
 
 struct trace_block {

@@ -170,6 +170,12 @@ def test_trouble():
     report(r.returncode == 0 and r.stderr.count("\n") == 1 and "size of files" in r.stderr and
            s["operations"] > 50000 and not s["damaged_blocks"],
            "at the limit on files: one message, the program goes on, the trace is good", [r, s])
+    r = tool("record", "-o", "r.trace", "--", SUBJECT, "threads", "300000",
+             preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit))
+    s = summary("r.trace")
+    report(r.returncode == 8 and r.stderr.count("\n") == 1 and "size of files" in r.stderr and
+           s["operations"] > 50000 and not s["damaged_blocks"],
+           "so does record, whose status tells of it", [r, s])
 
 
 def test_full_disk():
@@ -191,7 +197,7 @@ def test_full_disk():
         with open("small/filler", "wb") as f:
             f.write(bytes(700 << 10))
         r = tool("record", "-o", "small/r.trace", "--", SUBJECT, "threads", "300000")
-        report(r.returncode in (0, 8) and "space left" in r.stderr and
+        report(r.returncode == 8 and r.stderr.count("\n") == 1 and "space left" in r.stderr and
                not os.path.exists("small/r.trace.part") and
                summary("small/r.trace").get("damaged_blocks") == 0,
                "record on a full disk: what it wrote can be read", [r, summary("small/r.trace")])
