@@ -1,6 +1,7 @@
 /*
  * Memory goes back to the kernel: by itself down to a bounded cache, by malloc_trim all of it,
- * also the OS pages between chunks in use, and what threads that ended left.
+ * also the OS pages between chunks in use, and what threads that ended left. Threads that allocate
+ * little take little.
  */
 #include "phkmalloc.h"
 #include "resident.h"
@@ -189,9 +190,55 @@ quiet_work(void *arg)
 	return phkmalloc_check() != 0;
 }
 
+#define IDLE ((size_t)1000)
+static pthread_barrier_t there, done, end;
+
+static void *
+idle_thread(void *arg)
+{
+	void *p;
+
+	(void)arg;
+	pthread_barrier_wait(&there);
+	p = malloc(100);
+	pthread_barrier_wait(&done);
+	pthread_barrier_wait(&end);
+	free(p);
+	return NULL;
+}
+
+/* Threads that allocate one block each in a process whose heap is large; their stacks are apart. */
+static int
+idle_threads(void *arg)
+{
+	static pthread_t t[IDLE];
+	struct held h = fill(60 * MB, 64);
+	pthread_attr_t attr;
+
+	(void)arg;
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, 128 * 1024);
+	pthread_barrier_init(&there, NULL, IDLE + 1);
+	pthread_barrier_init(&done, NULL, IDLE + 1);
+	pthread_barrier_init(&end, NULL, IDLE + 1);
+	for (size_t i = 0; i < IDLE; i++)
+		if (pthread_create(&t[i], &attr, idle_thread, NULL) != 0)
+			return 2;
+	level->start = status_kib("RssAnon:");
+	pthread_barrier_wait(&there);
+	pthread_barrier_wait(&done);
+	level->full = status_kib("RssAnon:");
+	pthread_barrier_wait(&end);
+	for (size_t i = 0; i < IDLE; i++)
+		pthread_join(t[i], NULL);
+	empty(&h);
+	return phkmalloc_check() != 0;
+}
+
 int
 main(void)
 {
+	size_t ospage = (size_t)sysconf(_SC_PAGESIZE) / 1024;
 	struct ended e;
 
 	level = mmap(NULL, sizeof(*level), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -212,6 +259,10 @@ main(void)
 	printf("# threads: RSS at start %zu KiB, after %zu KiB\n", level->start, level->trimmed);
 	ok(e.status == 0 && level->trimmed < level->start + 6 * 1024,
 	    "what 16 ended threads left goes back");
+	child_run(&e, idle_threads, NULL);
+	printf("# idle threads: %zu KiB each\n", (level->full - level->start) / IDLE);
+	ok(e.status == 0 && (level->full - level->start) / IDLE <= (ospage == 4 ? 16 : 4 * ospage),
+	    "a thread that allocates one block takes at most 16 KiB");
 	child_run(&e, cycles, NULL);
 	printf("# cycles: RSS after three %zu KiB, after twelve %zu KiB\n", level->start, level->freed);
 	ok(e.status == 0 && level->freed < level->start + 8 * 1024, "cycles do not add up");
