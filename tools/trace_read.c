@@ -165,6 +165,8 @@ complain(struct trace_file *f, const char *format, ...)
 	va_end(ap);
 }
 
+static const uint8_t frame_magic[] = { 0x28, 0xb5, 0x2f, 0xfd };
+
 /* One frame, of at most a block, in buffer; returns its bytes there, 0 if it is damaged. */
 static size_t
 unpack(const void *frame, size_t nbytes, void *buffer)
@@ -256,6 +258,16 @@ take_head(struct trace_file *f, const void *bytes, size_t nbytes)
 	return f->problem[0] == '\0';
 }
 
+/* From a damaged frame, which may not tell its length, to what looks like the next, or the end. */
+static size_t
+to_next_frame(const struct trace_file *f, size_t at)
+{
+	const uint8_t *next = memmem(f->data + at + 1, f->nbytes - at - 1, frame_magic,
+	    sizeof(frame_magic));
+
+	return next == NULL ? f->nbytes - at : (size_t)(next - (f->data + at));
+}
+
 /* A trace that is compressed: its head in one frame, and each block in one. */
 static bool
 find_frames(struct trace_file *f)
@@ -268,17 +280,21 @@ find_frames(struct trace_file *f)
 		complain(f, "out of memory");
 	while (buffer != NULL && at < f->nbytes) {
 		const uint8_t *frame = f->data + at;
-		size_t nbytes = ZSTD_findFrameCompressedSize(frame, f->nbytes - at), n;
+		size_t nbytes = ZSTD_findFrameCompressedSize(frame, f->nbytes - at);
+		size_t n = ZSTD_isError(nbytes) ? 0 : unpack(frame, nbytes, buffer);
 
-		if (ZSTD_isError(nbytes) || nbytes == 0) {
-			complain(f, "it is cut off or damaged after %zu blocks", f->place_count);
-			break;
-		}
-		n = unpack(frame, nbytes, buffer);
 		if (!found) {
 			found = take_head(f, buffer, n);
 			if (!found)
 				break;
+		} else if (n == 0) {
+			nbytes = to_next_frame(f, at);
+			if (at + nbytes == f->nbytes)
+				complain(f, "it is cut off or damaged after %zu blocks",
+				    f->place_count);
+			else
+				complain(f, "block %zu is damaged", f->place_count + f->damaged);
+			f->damaged++;
 		} else if (!add_place(f, at, nbytes, buffer, n)) {
 			break;
 		}
@@ -327,8 +343,6 @@ trace_file_time(const struct trace_file *f, uint64_t ticks)
 bool
 trace_file_read(struct trace_file *f, const void *data, size_t nbytes)
 {
-	static const uint8_t frame_magic[] = { 0x28, 0xb5, 0x2f, 0xfd };
-
 	memset(f, 0, sizeof(*f));
 	f->data = data;
 	f->nbytes = nbytes;

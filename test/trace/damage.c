@@ -195,6 +195,23 @@ test_kind(uint8_t *trace, const char *name, bool packed, bool compressed)
 	free(copy);
 }
 
+/* A frame that does not tell its length any more costs what is in it, and nothing behind it. */
+static void
+test_frame_head(uint8_t *trace)
+{
+	size_t n = make_trace(trace, true, true), at = 0;
+	bool well;
+	uint64_t whole = read_copy(trace, n, &well), got;
+
+	for (int i = 0; i < 3; i++)
+		at += ZSTD_findFrameCompressedSize(trace + at, n - at);
+	memset(trace + at, 0xff, 16);
+	got = read_copy(trace, n, &well);
+	ok(!well && got < whole && got >= whole / BLOCKS * (BLOCKS - 1),
+	    "compressed: all but a damaged block is read: %llu of %llu operations",
+	    (unsigned long long)got, (unsigned long long)whole);
+}
+
 /* Records that are random from the first byte on, in blocks whose headers are well. */
 static void
 test_random_records(uint8_t *trace)
@@ -227,6 +244,7 @@ main(void)
 	test_kind(trace, "raw", false, false);
 	test_kind(trace, "packed", true, false);
 	test_kind(trace, "compressed", true, true);
+	test_frame_head(trace);
 	test_random_records(trace);
 	free(trace);
 	return tap_done();
