@@ -25,7 +25,9 @@
  *                   in the word before bits, so many bytes before its end, stand two signed 16-bit
  *                   numbers: started less countdown is what was freed and is not yet in nfreed
  *   size_classes[c] size, nchunks, nwords, remote (words from bits to the remote bitmap)
- *   owner           next (list of all), thread, state (0 live, 1 parked, 2 late, 3 lost), nfreed[]
+ *   owner           next (list of all), thread, state (0 live, 1 parked, 2 late, 3 lost), nfreed[],
+ *                   rounding[]: two 32-bit numbers for each class, how many allocations were looked
+ *                   at, some of all, and bytes of their chunks beyond those asked for
  */
 #ifndef PHKMALLOC_INSPECT_H
 #define PHKMALLOC_INSPECT_H
@@ -33,7 +35,7 @@
 #include <stdint.h>
 
 #define PHKMALLOC_DESCRIPTOR_MAGIC "phkmalloc heap"
-#define PHKMALLOC_DESCRIPTOR_VERSION 3
+#define PHKMALLOC_DESCRIPTOR_VERSION 4
 #define PHKMALLOC_NOTE_NAME "phkmalloc"
 #define PHKMALLOC_NOTE_TYPE 1
 
@@ -58,11 +60,12 @@ struct phkmalloc_descriptor {
 	uint32_t free_npages, free_ndirty;
 	uint32_t large_npages, large_nbytes, large_guard;
 	uint32_t class_count, class_nbytes, class_size, class_nchunks, class_nwords, class_remote;
-	uint32_t owner_next, owner_thread, owner_state, owner_nfreed;
+	uint32_t owner_next, owner_thread, owner_state, owner_nfreed, owner_rounding;
 	uint64_t watch;       /* address of a struct phkmalloc_watch */
 	uint64_t profile;     /* address of a struct phkmalloc_profile */
 	uint64_t stacks;      /* address of a struct phkmalloc_stacks */
 	uint64_t samples;     /* address of a struct phkmalloc_samples */
+	uint64_t nused_max;   /* address: the most pages ever in use, large and of chunks, 64 bits */
 };
 
 /* Allocations that stand before guard pages (option W): in no arena, and in no other figure. */

@@ -284,8 +284,9 @@ put_data(FILE *f, const struct target *t, const struct snapshot *s)
 	put_name(f, "version", s->library);
 	put_name(f, "options", s->options);
 	fprintf(f, "\"pid\":%d,\"time\":%.0f,\"page\":%u,\"osPage\":%u,\"rss\":%" PRIu64
-	    ",\"liveBytes\":%" PRIu64 ",\n", t->pid, s->time, s->page_nbytes, s->os_page_nbytes,
-	    k.rss, s->live_nbytes);
+	    ",\"liveBytes\":%" PRIu64
+	    ",\"askedBytes\":%" PRIu64 ",\n", t->pid, s->time, s->page_nbytes, s->os_page_nbytes,
+	    k.rss, s->live_nbytes, s->asked_nbytes);
 	put_sums(f, s);
 	put_colors(f, s);
 	put_starts(f, &c);

@@ -37,10 +37,11 @@ json_classes(FILE *f, const struct snapshot *s)
 
 		if (!class_is_used(g))
 			continue;
-		fprintf(f, "%s\n    {\"size\": %u, \"live\": %" PRIu64 ", \"pages\": %" PRIu64
+		fprintf(f, "%s\n    {\"size\": %u, \"asked_mean_estimate\": %.1f, \"live\": %" PRIu64
+		    ", \"pages\": %" PRIu64
 		    ", \"chunks_per_page\": %u, \"empty_os_pages\": %" PRIu64
 		    ", \"allocations\": %" PRIu64 ", \"frees\": %" PRIu64 "}", comma, g->size,
-		    g->live, g->npages, g->nchunks, g->hollow, g->nfreed + g->live, g->nfreed);
+		    class_asked(g), g->live, g->npages, g->nchunks, g->hollow, g->nfreed + g->live, g->nfreed);
 		comma = ",";
 	}
 	fprintf(f, "\n  ]\n}");
@@ -70,6 +71,7 @@ stat_json(FILE *f, struct look *l, bool with_threads)
 	JSON("kernel", { "rss_bytes", k->rss }, { "rss_max_bytes", k->rss_max });
 	JSON("heap", { "page_bytes", s->page_nbytes }, { "arenas", s->arenas },
 	    { "pages", s->npages }, { "live_bytes", s->live_nbytes },
+	    { "asked_bytes_estimate", s->asked_nbytes }, { "used_pages_max", s->nused_max },
 	    { "unsettled_pages", s->unsettled_npages }, { "guard_pages", s->guard_npages },
 	    { "held_pages", s->held_npages }, { "purged_pages", s->npurged },
 	    { "contradictions", s->damage });
@@ -222,6 +224,7 @@ struct family {
 	static uint64_t value_##name(const struct look *l) { return expression; }
 VALUE(page_size, l->s.page_nbytes)
 VALUE(heap, l->s.npages * l->s.page_nbytes)
+VALUE(used_max, l->s.nused_max * l->s.page_nbytes)
 VALUE(free_runs, l->s.free_runs)
 VALUE(free, l->s.free_npages * l->s.page_nbytes)
 VALUE(free_longest, l->s.free_longest * l->s.page_nbytes)
@@ -239,6 +242,7 @@ VALUE(resident_max, l->k.rss_max)
 static const struct family families[] = {
 	{ "page_size_bytes", "Bytes of an allocator page.", value_page_size },
 	{ "heap_bytes", "Addresses that the heap uses.", value_heap },
+	{ "used_max_bytes", "The most bytes of pages that were ever in use.", value_used_max },
 	{ "free_runs", "Runs of free pages.", value_free_runs },
 	{ "free_bytes", "Bytes of free pages.", value_free },
 	{ "free_longest_bytes", "The longest run of free pages.", value_free_longest },
@@ -267,6 +271,7 @@ struct class_family {
 	static uint64_t large_##name(const struct look *l) { (void)l; return large_expression; }
 CLASS_VALUE(live, c->live, l->s.large_count)
 CLASS_VALUE(bytes, c->live * c->size, l->s.large_nbytes)
+CLASS_VALUE(asked_bytes, (uint64_t)((double)c->live * class_asked(c)), l->s.large_nbytes)
 CLASS_VALUE(pages, c->npages, l->s.large_npages)
 CLASS_VALUE(hollow, c->hollow, 0)
 CLASS_VALUE(allocations, c->nfreed + c->live, l->s.large_nmalloc)
@@ -275,6 +280,8 @@ CLASS_VALUE(frees, c->nfreed, l->s.large_nfree)
 static const struct class_family class_families[] = {
 	{ "live", "Allocations in use, by size class.", class_live, large_live },
 	{ "live_bytes", "Bytes in use, by size class.", class_bytes, large_bytes },
+	{ "asked_bytes", "What was asked for of the bytes in use, estimated, by size class.",
+	    class_asked_bytes, large_asked_bytes },
 	{ "pages", "Allocator pages, by size class.", class_pages, large_pages },
 	{ "empty_os_pages", "OS pages among those of chunks that hold no chunk in use, by size class.",
 	    class_hollow, large_hollow },

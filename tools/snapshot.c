@@ -247,6 +247,8 @@ read_arenas(struct reader *r)
 struct owner_sums {
 	uint64_t count[3]; /* live, parked, other */
 	uint64_t nfreed[CLASS_MAX];
+	uint64_t nlooks[CLASS_MAX];
+	uint64_t nrounded[CLASS_MAX];
 };
 
 static int
@@ -273,6 +275,7 @@ read_owners(struct reader *r, struct owner_sums *o, bool keep)
 	const struct phkmalloc_descriptor *d = r->d;
 	uint64_t owner = read_u64(r, d->owners), seen = 0;
 	uint64_t nfreed[CLASS_MAX];
+	uint32_t rounding[CLASS_MAX][2];
 
 	memset(o, 0, sizeof(*o));
 	for (uint64_t i = 0; owner != 0; i++) {
@@ -284,6 +287,8 @@ read_owners(struct reader *r, struct owner_sums *o, bool keep)
 			{ .address = owner + d->owner_thread, .to = &f.thread, .nbytes = 4 },
 			{ .address = owner + d->owner_nfreed, .to = nfreed,
 			    .nbytes = d->class_count * sizeof(*nfreed) },
+			{ .address = owner + d->owner_rounding, .to = rounding,
+			    .nbytes = d->class_count * sizeof(*rounding) },
 		};
 
 		/* Brent's way to find a cycle: the one seen at each power of two. */
@@ -291,19 +296,31 @@ read_owners(struct reader *r, struct owner_sums *o, bool keep)
 			return false;
 		if ((i & (i - 1)) == 0)
 			seen = owner;
-		target_read_spans(r->t, spans, 4);
-		if (!spans[0].done || !spans[1].done || !spans[2].done || !spans[3].done)
-			return false;
+		target_read_spans(r->t, spans, 5);
+		for (int k = 0; k < 5; k++)
+			if (!spans[k].done)
+				return false;
 		o->count[f.state < 2 ? f.state : 2]++;
 		for (uint32_t c = 0; c < d->class_count; c++) {
 			o->nfreed[c] += nfreed[c];
 			f.nfreed += nfreed[c];
+			o->nlooks[c] += rounding[c][0];
+			o->nrounded[c] += rounding[c][1];
 		}
 		if (keep)
 			keep_owner(r->s, &f);
 		owner = next;
 	}
 	return true;
+}
+
+double
+class_asked(const struct class_figures *g)
+{
+	/* The two numbers of an owner are not read at the same instant. */
+	if (g->rounding_nlooks == 0 || g->rounding_nbytes / g->rounding_nlooks >= g->size)
+		return g->size;
+	return g->size - (double)g->rounding_nbytes / (double)g->rounding_nlooks;
 }
 
 static void
@@ -313,7 +330,7 @@ sum_up(struct snapshot *s, const struct owner_sums *before,
 	s->owners_live = after->count[0];
 	s->owners_parked = after->count[1];
 	s->owners_other = after->count[2];
-	s->live_nbytes = s->large_nbytes + s->samples.live_nbytes;
+	s->live_nbytes = s->asked_nbytes = s->large_nbytes + s->samples.live_nbytes;
 	s->nmalloc = s->large_nmalloc + s->samples.nmalloc;
 	s->nfree = s->large_nfree + s->samples.nfree;
 	for (uint32_t c = 0; c < s->class_count; c++) {
@@ -323,6 +340,9 @@ sum_up(struct snapshot *s, const struct owner_sums *before,
 		f->nfreed += before->nfreed[c];
 		if (f->nfreed < after->nfreed[c])
 			f->nfreed = after->nfreed[c];
+		f->rounding_nlooks = after->nlooks[c];
+		f->rounding_nbytes = after->nrounded[c];
+		s->asked_nbytes += (uint64_t)((double)f->live * class_asked(f));
 		s->live_nbytes += f->live * f->size;
 		s->chunk_npages += f->npages;
 		s->chunk_live += f->live;
@@ -348,6 +368,7 @@ read_heap(struct reader *r)
 	r->s->large_nfree = read_u64(r, r->d->large_nfree);
 	r->s->large_nmalloc = read_u64(r, r->d->large_nmalloc);
 	r->s->npurged = read_u64(r, r->d->npurged);
+	r->s->nused_max = read_u64(r, r->d->nused_max);
 	if (!target_read(r->t, r->d->samples, &r->s->samples, sizeof(r->s->samples)))
 		memset(&r->s->samples, 0, sizeof(r->s->samples));
 	sum_up(r->s, &before, &after);

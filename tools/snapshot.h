@@ -48,6 +48,9 @@ struct class_figures {
 	uint64_t live;
 	uint64_t hollow;
 	uint64_t nfreed;
+	/* Of some allocations, as many as looks, what rounding up to the class added to all of them. */
+	uint64_t rounding_nlooks;
+	uint64_t rounding_nbytes;
 };
 
 /* A thread's pages, or those of one that ended. */
@@ -73,6 +76,7 @@ struct snapshot {
 	uint64_t damage;     /* arenas and lists that contradict themselves, left out */
 	bool cut;            /* the heap has more pages than are looked at */
 	uint64_t npages;     /* in use from the arenas' origins on */
+	uint64_t nused_max;  /* the most pages of them ever in use at a time, large and of chunks */
 	uint64_t large_count, large_npages, large_nbytes;
 	uint64_t large_nmalloc, large_nfree;
 	uint64_t free_runs, free_npages, free_ndirty, free_longest;
@@ -82,6 +86,7 @@ struct snapshot {
 	uint64_t owners_live, owners_parked, owners_other;
 	/* sums over classes and large allocations */
 	uint64_t live_nbytes, chunk_npages, chunk_live, hollow;
+	uint64_t asked_nbytes; /* of those in use what was asked for: estimated, see class_asked */
 	uint64_t nmalloc, nfree;
 	struct run *runs;    /* if wanted, in the order of addresses, arena by arena */
 	size_t run_count;
@@ -108,5 +113,11 @@ typedef void (*snapshot_progress)(uint64_t done, uint64_t all);
 bool snapshot_take(struct target *t, const struct phkmalloc_descriptor *d, bool with_runs,
     snapshot_progress progress, struct snapshot *s);
 void snapshot_free(struct snapshot *s);
+
+/*
+ * Bytes asked for of a chunk on average, estimated from the allocations that the library looked at;
+ * all of its bytes when it looked at none.
+ */
+double class_asked(const struct class_figures *g);
 
 #endif

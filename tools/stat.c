@@ -31,8 +31,11 @@ print_totals(FILE *f, const struct snapshot *s)
 
 	fprintf(f, "\nin use       %11s  in %s chunks and %s large allocations\n",
 	    show_bytes(s->live_nbytes), show_count(s->chunk_live), show_count(s->large_count));
-	fprintf(f, "heap         %11s  in %s pages, of which\n", show_bytes(s->npages * page),
-	    show_count(s->npages));
+	fprintf(f, "asked for    %11s  of it, estimated; the other %.1f %% is rounding up\n",
+	    show_bytes(s->asked_nbytes),
+	    percent(s->live_nbytes - s->asked_nbytes, s->live_nbytes));
+	fprintf(f, "heap         %11s  in %s pages, %s in use at most; of which\n",
+	    show_bytes(s->npages * page), show_count(s->npages), show_bytes(s->nused_max * page));
 	fprintf(f, "  chunks     %11s  %.1f %% occupied; %s OS pages without a chunk in use\n",
 	    show_bytes(s->chunk_npages * page),
 	    percent(chunk_bytes(s), s->chunk_npages * page),
@@ -63,24 +66,25 @@ print_totals(FILE *f, const struct snapshot *s)
 static void
 print_classes(FILE *f, const struct snapshot *s)
 {
-#define ROW "%6s %12s %10s %9s %9s %9s %14s %14s\n"
-	fprintf(f, "\n" ROW, "size", "in use", "bytes", "pages", "occupied", "empty OS", "allocations",
-	    "frees");
+#define ROW "%5s %6s %10s %9s %6s %7s %5s %11s %11s\n"
+	fprintf(f, "\n" ROW, "size", "asked", "in use", "bytes", "pages", "full", "empty",
+	    "allocations", "frees");
 	for (uint32_t c = 0; c < s->class_count; c++) {
 		const struct class_figures *g = &s->classes[c];
-		char size[16], occupied[16] = "";
+		char size[16], full[16] = "", asked[16] = "";
 
 		if (!class_is_used(g))
 			continue;
 		snprintf(size, sizeof(size), "%u", g->size);
 		if (g->npages != 0)
-			snprintf(occupied, sizeof(occupied), "%.1f %%",
-			    percent(g->live, g->npages * g->nchunks));
-		fprintf(f, ROW, size, show_count(g->live), show_bytes(g->live * g->size),
-		    show_count(g->npages), occupied, show_count(g->hollow),
+			snprintf(full, sizeof(full), "%.1f %%", percent(g->live, g->npages * g->nchunks));
+		if (g->rounding_nlooks != 0)
+			snprintf(asked, sizeof(asked), "%.*f", g->size < 1000, class_asked(g));
+		fprintf(f, ROW, size, asked, show_count(g->live), show_bytes(g->live * g->size),
+		    show_count(g->npages), full, show_count(g->hollow),
 		    show_count(g->nfreed + g->live), show_count(g->nfreed));
 	}
-	fprintf(f, ROW, "large", show_count(s->large_count), show_bytes(s->large_nbytes),
+	fprintf(f, ROW, "large", "", show_count(s->large_count), show_bytes(s->large_nbytes),
 	    show_count(s->large_npages), "", "", show_count(s->large_nmalloc),
 	    show_count(s->large_nfree));
 #undef ROW

@@ -209,6 +209,7 @@ draw_head(const struct view *v, const struct target *t)
 	    show_count((uint64_t)rate(s->nmalloc, v->before.nmalloc, seconds)),
 	    show_count((uint64_t)rate(s->nfree, v->before.nfree, seconds)),
 	    show_count(s->owners_live + s->owners_parked + s->owners_other));
+	printw(", asked for about %s", show_bytes(s->asked_nbytes));
 	if (s->unsettled_npages != 0)
 		printw(", %s unsettled", show_bytes(s->unsettled_npages * s->page_nbytes));
 	draw_history(v, 3);

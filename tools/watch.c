@@ -30,7 +30,7 @@ struct watch {
 	double start;
 	double next_look;
 	uint64_t most_live;  /* bytes in use, of the looks there were */
-	uint64_t most_heap;
+	uint64_t most_asked; /* of those */
 	uint64_t looks;
 	struct look end;     /* of the program; no snapshot when it was not seen */
 	bool ended;
@@ -66,13 +66,11 @@ look_at(pid_t pid, struct look *l)
 static void
 note_most(struct watch *w, const struct look *l)
 {
-	uint64_t heap = (l->s.npages - l->s.free_npages) * l->s.page_nbytes;
-
 	w->looks++;
-	if (l->s.live_nbytes > w->most_live)
+	if (l->s.live_nbytes > w->most_live) {
 		w->most_live = l->s.live_nbytes;
-	if (heap > w->most_heap)
-		w->most_heap = heap;
+		w->most_asked = l->s.asked_nbytes;
+	}
 }
 
 static void
@@ -304,8 +302,10 @@ summary(struct watch *w, int status, const struct rusage *r)
 		fprintf(stderr, "phkmalloc: its heap is not told of: %s\n",
 		    w->end.t.why[0] != '\0' ? w->end.t.why : "it ended at once");
 	if (w->ended) {
-		fprintf(stderr, "in use       %11s  at most, in %s of pages, as seen in %s looks\n",
-		    show_bytes(w->most_live), show_bytes(w->most_heap), show_count(w->looks));
+		fprintf(stderr, "in use       %11s  at most, about %s of it asked for, as seen in %s looks\n",
+		    show_bytes(w->most_live), show_bytes(w->most_asked), show_count(w->looks));
+		fprintf(stderr, "pages        %11s  in use at most\n",
+		    show_bytes(w->end.s.nused_max * w->end.s.page_nbytes));
 		fprintf(stderr, "\nat the end: ");
 		stat_text(stderr, &w->end);
 	}

@@ -33,7 +33,7 @@ malloc_slower(size_t n)
 		struct slot *slot = &o->slots[size_class_of(n)];
 
 		if (!chunk_take(slot, &p))
-			p = chunk_take_slow(o, slot);
+			p = chunk_take_slow(o, slot, n);
 	}
 	if (UNLIKELY(p == NULL))
 		p = imalloc(n);

@@ -268,11 +268,25 @@ page_next(struct owner *o, struct slot *slot)
 	return true;
 }
 
+/* One of the allocations that are looked at: n bytes get a chunk of the class. */
+static void
+note_rounding(struct owner *o, unsigned class_no, size_t n)
+{
+	struct rounding *r = &o->rounding[class_no];
+
+	r->nbytes += size_classes[class_no].size - (uint32_t)n;
+	if (UNLIKELY(++r->nlooks == ROUNDING_LOOKS_MAX)) {
+		r->nlooks /= 2;
+		r->nbytes /= 2;
+	}
+}
+
 void *
-chunk_take_slow(struct owner *o, struct slot *slot)
+chunk_take_slow(struct owner *o, struct slot *slot, size_t n)
 {
 	void *chunk;
 
+	note_rounding(o, slot->class_no, n);
 	while (!chunk_advance(slot, &chunk))
 		if (!page_next(o, slot))
 			return NULL;
@@ -285,7 +299,7 @@ chunk_take_slow(struct owner *o, struct slot *slot)
 }
 
 void *
-chunk_take_random(struct owner *o, struct slot *slot, uint64_t random)
+chunk_take_random(struct owner *o, struct slot *slot, size_t n, uint64_t random)
 {
 	const struct size_class *c = &size_classes[slot->class_no];
 	unsigned first = (unsigned)((random >> 32) * c->nwords >> 32), turn = random % 64;
@@ -293,8 +307,8 @@ chunk_take_random(struct owner *o, struct slot *slot, uint64_t random)
 	void *p;
 	size_t i;
 
-	for (unsigned n = 0; pg != NULL && n < c->nwords; n++) {
-		unsigned w = first + n < c->nwords ? first + n : first + n - c->nwords;
+	for (unsigned k = 0; pg != NULL && k < c->nwords; k++) {
+		unsigned w = first + k < c->nwords ? first + k : first + k - c->nwords;
 		uint64_t word = pg->bits[w] & ~chunk_none(c, w);
 
 		if (word == 0)
@@ -305,7 +319,7 @@ chunk_take_random(struct owner *o, struct slot *slot, uint64_t random)
 		/* From the slot's word: modulo 2^64 it does not matter which way. */
 		return slot->base + (((size_t)w - slot->at) * 64 + i) * slot->size;
 	}
-	p = chunk_take_slow(o, slot);
+	p = chunk_take_slow(o, slot, n);
 	if (p == NULL)
 		return NULL;
 	/* The page is one with room now: put back what was taken, and choose. */
@@ -313,7 +327,7 @@ chunk_take_random(struct owner *o, struct slot *slot, uint64_t random)
 	ASSERT(pg != NULL);
 	(void)chunk_index(pg, p, &i);
 	store_relaxed(&pg->bits[i / 64], pg->bits[i / 64] | (uint64_t)1 << (i % 64));
-	return chunk_take_random(o, slot, random);
+	return chunk_take_random(o, slot, n, random);
 }
 
 /* --- pages change hands ------------------------------------------------------------------ */

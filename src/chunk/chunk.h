@@ -216,11 +216,11 @@ chunk_free_other(struct owner *self, struct pginfo *pg, const void *p)
 	return chunk_free_at(self, pg, word, i);
 }
 
-/* Takes a chunk when the slot's word has none left. NULL when there is no memory. */
-NOINLINE void *chunk_take_slow(struct owner *o, struct slot *slot);
+/* Takes a chunk for n bytes when the slot's word has none left. NULL when there is no memory. */
+NOINLINE void *chunk_take_slow(struct owner *o, struct slot *slot, size_t n);
 
 /* Takes any free chunk of the class's current page, chosen by random bits. */
-void *chunk_take_random(struct owner *o, struct slot *slot, uint64_t random);
+void *chunk_take_random(struct owner *o, struct slot *slot, size_t n, uint64_t random);
 
 /* Frees a chunk by any thread, in a page of chunks. */
 enum ptr_fault chunk_free_slow(struct owner *o, struct pginfo *pg, const void *p);

@@ -99,10 +99,21 @@ union owner_watch {
 };
 extern union owner_watch owner_watch HIDDEN;
 
+/*
+ * What rounding up to chunks of a class adds, seen on the slow path: a sample, of one allocation
+ * for each pass over a page or word of a new one. Older ones weigh less.
+ */
+struct rounding {
+	uint32_t nlooks;
+	uint32_t nbytes; /* summed over those */
+};
+#define ROUNDING_LOOKS_MAX ((uint32_t)1 << 16)
+
 struct owner {
 	struct slot *direct[CLASS_DIRECT_COUNT]; /* slot by (size + 15) / 16 */
 	struct slot slots[CLASS_COUNT];
 	uint64_t nfreed[CLASS_COUNT];            /* chunks freed, as far as countdowns were read */
+	struct rounding rounding[CLASS_COUNT];
 	struct owner *next;                      /* of all owners ever made */
 	struct owner *next_parked;
 	struct watch *watch;                     /* or NULL */

@@ -68,7 +68,7 @@ note_read(const struct pginfo *pg, const void *p)
 
 /* A chunk of the class, and its page. */
 ALWAYS_INLINE void *
-take_chunk(unsigned class_no, struct pginfo **pg)
+take_chunk(unsigned class_no, size_t n, struct pginfo **pg)
 {
 	struct owner *o = owner_self;
 	void *p;
@@ -77,7 +77,7 @@ take_chunk(unsigned class_no, struct pginfo **pg)
 		*pg = o->slots[class_no].page;
 		return p;
 	}
-	p = opt.random ? malloc_bytes_random(class_no, random_next()) : malloc_bytes(class_no);
+	p = opt.random ? malloc_bytes_random(class_no, n, random_next()) : malloc_bytes(class_no, n);
 	if (p != NULL)
 		*pg = page_of(p);
 	return p;
@@ -89,7 +89,7 @@ alloc_chunk(unsigned class_no, size_t n, bool zero)
 	size_t i, size = size_classes[class_no].size;
 	struct pginfo *pg;
 	uint32_t *note, word;
-	void *p = take_chunk(class_no, &pg);
+	void *p = take_chunk(class_no, n, &pg);
 
 	if (UNLIKELY(p == NULL))
 		return NULL;

@@ -74,10 +74,12 @@ const struct phkmalloc_descriptor phk_descriptor = {
 	.owner_thread = offsetof(struct owner, thread),
 	.owner_state = offsetof(struct owner, state),
 	.owner_nfreed = offsetof(struct owner, nfreed),
+	.owner_rounding = offsetof(struct owner, rounding),
 	.watch = ADDRESS(owner_watch),
 	.profile = ADDRESS(profile),
 	.stacks = ADDRESS(stack_table),
 	.samples = ADDRESS(sample_counts),
+	.nused_max = ADDRESS(page_layer.nused_max),
 };
 
 _Static_assert(sizeof(struct phkmalloc_watch) == sizeof(owner_watch), "tools write all of it");

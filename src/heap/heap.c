@@ -23,7 +23,7 @@
 
 /* A chunk for a thread that has no owner yet, or none any more. */
 static COLD void *
-chunk_without_owner(unsigned class_no)
+chunk_without_owner(unsigned class_no, size_t n)
 {
 	struct owner *o;
 	void *p = NULL;
@@ -31,20 +31,20 @@ chunk_without_owner(unsigned class_no)
 	malloc_init();
 	o = owner_attach();
 	if (o != NULL)
-		return chunk_take_slow(o, &o->slots[class_no]);
+		return chunk_take_slow(o, &o->slots[class_no], n);
 	if (!owner_exited())
 		return NULL;
 	lock_take(LOCK_LATE);
 	o = owner_late();
 	if (o != NULL && !chunk_take(&o->slots[class_no], &p))
-		p = chunk_take_slow(o, &o->slots[class_no]);
+		p = chunk_take_slow(o, &o->slots[class_no], n);
 	lock_drop(LOCK_LATE);
 	return p;
 }
 
 /* The name of 1996. */
 void *
-malloc_bytes(unsigned class_no)
+malloc_bytes(unsigned class_no, size_t n)
 {
 	struct owner *o = owner_self;
 	void *p;
@@ -52,18 +52,18 @@ malloc_bytes(unsigned class_no)
 	if (LIKELY(chunk_take(&o->slots[class_no], &p)))
 		return p;
 	if (UNLIKELY(o == &owner_none))
-		return chunk_without_owner(class_no);
-	return chunk_take_slow(o, &o->slots[class_no]);
+		return chunk_without_owner(class_no, n);
+	return chunk_take_slow(o, &o->slots[class_no], n);
 }
 
 void *
-malloc_bytes_random(unsigned class_no, uint64_t random)
+malloc_bytes_random(unsigned class_no, size_t n, uint64_t random)
 {
 	struct owner *o = owner_self;
 
 	if (UNLIKELY(o == &owner_none))
-		return chunk_without_owner(class_no);
-	return chunk_take_random(o, &o->slots[class_no], random);
+		return chunk_without_owner(class_no, n);
+	return chunk_take_random(o, &o->slots[class_no], n, random);
 }
 
 void *
@@ -90,12 +90,12 @@ alloc_plain(size_t n, size_t alignment, unsigned class_no, bool zero, bool watch
 	if (UNLIKELY(p != NULL))
 		return zero ? memset(p, 0, n) : p;
 	if (LIKELY(class_no != CLASS_NONE))
-		p = malloc_bytes(class_no);
+		p = malloc_bytes(class_no, n);
 	else
 		p = pages_or_trim(n, alignment, &known);
 	/* Before there is no memory, what is free in vain gives its room to what is asked for. */
 	if (UNLIKELY(p == NULL) && class_no != CLASS_NONE && heap_make_room())
-		p = malloc_bytes(class_no);
+		p = malloc_bytes(class_no, n);
 	if (zero && !known && p != NULL)
 		memset(p, 0, n);
 	if (UNLIKELY(watched) && class_no == CLASS_NONE && p != NULL)

@@ -9,9 +9,9 @@
 
 /* Not 0 when malloc_init was called. */
 extern int heap_started HIDDEN;
-/* A chunk of the class, the lowest or any; NULL when there is no memory. */
-void *malloc_bytes(unsigned class_no);
-void *malloc_bytes_random(unsigned class_no, uint64_t random);
+/* A chunk of the class for n bytes, the lowest or any; NULL when there is no memory. */
+void *malloc_bytes(unsigned class_no, size_t n);
+void *malloc_bytes_random(unsigned class_no, size_t n, uint64_t random);
 /* Gives up all that is held in vain, so that there is memory again; true when there was any. */
 bool heap_make_room(void);
 /* Pages, after everything was given back that only waits to be used again if need be. */

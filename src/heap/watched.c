@@ -34,7 +34,7 @@ watched_alloc(size_t n, size_t alignment, unsigned class_no)
 	case WATCH_GUARD:
 		return sample_alloc(n, alignment);
 	case WATCH_STEP:
-		p = malloc_bytes(class_no);
+		p = malloc_bytes(class_no, n);
 		break;
 	case WATCH_SAMPLE:
 		p = profile_alloc(n, class_no, weight);

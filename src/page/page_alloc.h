@@ -24,6 +24,7 @@ struct page_layer {
 	size_t nfree;     /* in free runs */
 	size_t ndirty;    /* in free runs, and perhaps still backed by memory */
 	size_t nused;     /* large and pages of chunks */
+	size_t nused_max; /* the most there ever were */
 	size_t npurged;   /* ever given back to the kernel */
 	size_t nlarge;    /* large allocations */
 	size_t large_npages;

@@ -38,8 +38,11 @@ purge_saw_dirty(void)
 void
 purge_saw_used(void)
 {
-	if (page_layer.nused > peak)
-		peak = page_layer.nused;
+	if (page_layer.nused <= peak)
+		return;
+	peak = page_layer.nused;
+	if (peak > page_layer.nused_max)
+		page_layer.nused_max = peak;
 }
 
 /* The highest run of the subtree that has dirty pages. */

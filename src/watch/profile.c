@@ -162,7 +162,7 @@ profile_alloc(size_t n, unsigned class_no, uint32_t weight)
 	lock_take(LOCK_SAMPLED);
 	site = site_find(stack, size_classes[class_no].size, rate, false);
 	if (site != 0 && !chunk_take(&owner_sampled->slots[class_no], &p))
-		p = chunk_take_slow(owner_sampled, &owner_sampled->slots[class_no]);
+		p = chunk_take_slow(owner_sampled, &owner_sampled->slots[class_no], n);
 	if (p != NULL) {
 		struct pginfo *pg = page_dir_find(p);
 		struct profile_note *note = chunk_notes(pg);

@@ -96,6 +96,13 @@ def test_quiet():
         d, seen_total, seen_classes = seen(["stat", "--json", p.pid])
         report(seen_total == total, f"totals are those of malloc_stats(), with {what}",
                f"{seen_total} instead of {total}")
+        asked = int(re.search(r"asked for: (\d+)", text)[1])
+        report(abs(d["heap"]["asked_bytes_estimate"] / asked - 1) < 0.03 and
+               asked < 0.95 * d["heap"]["live_bytes"],
+               f"what was asked for is told to 3 %, with {what}", f"{asked}, {d['heap']}")
+        report(d["heap"]["used_pages_max"] >= d["chunks"]["pages"] + d["large"]["pages"] and
+               d["heap"]["used_pages_max"] <= d["heap"]["pages"],
+               f"and the most pages that were in use, with {what}", d["heap"])
         report(seen_classes == classes and len(classes) > 10,
                f"each class is that of malloc_stats(), with {what}",
                f"{seen_classes} instead of {classes}")
@@ -141,7 +148,8 @@ def test_threads():
 def test_formats(folder):
     p, _ = start("quiet", 10)
     r = tool("stat", p.pid)
-    report(r.returncode == 0 and re.search(r"^ +16 +[\d,]+ ", r.stdout, re.M), "stat as text",
+    report(r.returncode == 0 and re.search(r"^ +16 +[\d.]+ +[\d,]+ ", r.stdout, re.M) and
+           max(map(len, r.stdout.splitlines())) < 80, "stat as text, for 80 columns",
            r.stdout + r.stderr)
     r = tool("stat", "--openmetrics", p.pid)
     sample = re.compile(r'phkmalloc_(\w+)\{host="[^"]*",pid="%d",program="heap",version="[^"]+"'

@@ -1,8 +1,9 @@
 /*
  * heap.c: a process for the command to look at.
  *
- *   heap quiet MIB        fills about so many MiB with many sizes, frees some, prints
- *                         malloc_stats(), then "ready", and waits to be killed
+ *   heap quiet MIB        fills about so many MiB with many sizes, frees some, prints what was
+ *                         asked for and is in use, malloc_stats(), then "ready", and waits to be
+ *                         killed
  *   heap huge MIB         large chunks and large allocations, not written to, some freed
  *   heap churn THREADS    allocates and frees on that many threads, some of it for each other
  *   heap crash MIB        like quiet, then abort()
@@ -68,12 +69,14 @@ wait_for_ever(void *arg)
 	return arg;
 }
 
-static void
+/* Returns how many bytes were asked for of what stays. */
+static size_t
 fill(size_t nbytes)
 {
 	uint64_t state = 88172645463325252U;
 	static char *kept[1 << 22];
-	size_t count = 0;
+	static uint32_t sizes[1 << 22];
+	size_t count = 0, asked = 0;
 
 	for (size_t sum = 0; sum < nbytes && count < sizeof(kept) / sizeof(kept[0]); count++) {
 		/* Phases, as programs have them: each has its sizes, and leaves something. */
@@ -81,6 +84,8 @@ fill(size_t nbytes)
 
 		if (nbytes >= (size_t)1 << 30)
 			n *= 20;
+		sizes[count] = (uint32_t)n;
+		asked += n;
 		kept[count] = malloc(n);
 		if (kept[count] == NULL)
 			abort();
@@ -89,8 +94,11 @@ fill(size_t nbytes)
 		sum += n;
 	}
 	for (size_t i = 0; i < count; i++)
-		if (next_random(&state) % count < i / 2 + (i / 4096 % 3 == 0 ? count / 3 : 0))
+		if (next_random(&state) % count < i / 2 + (i / 4096 % 3 == 0 ? count / 3 : 0)) {
 			free(kept[i]);
+			asked -= sizes[i];
+		}
+	return asked;
 }
 
 static void
@@ -148,7 +156,7 @@ print_points(void)
 int
 main(int argc, char **argv)
 {
-	size_t n = argc > 2 ? strtoul(argv[2], NULL, 10) : 0;
+	size_t n = argc > 2 ? strtoul(argv[2], NULL, 10) : 0, asked = 0;
 
 	if (argc != 3)
 		return 2;
@@ -162,14 +170,16 @@ main(int argc, char **argv)
 	} else if (strcmp(argv[1], "huge") == 0) {
 		fill_untouched(n << 20);
 	} else {
-		fill(n << 20);
+		asked = fill(n << 20);
 	}
 	/* stdout first: its buffer is an allocation too. */
 	setvbuf(stdout, NULL, _IONBF, 0);
 	if (strcmp(argv[1], "points") == 0 || strcmp(argv[1], "abort") == 0)
 		print_points();
-	if (strcmp(argv[1], "quiet") == 0)
+	if (strcmp(argv[1], "quiet") == 0) {
+		fprintf(stderr, "asked for: %zu\n", asked);
 		malloc_stats();
+	}
 	puts("ready");
 	if (strcmp(argv[1], "crash") == 0 || strcmp(argv[1], "abort") == 0)
 		abort();

@@ -165,7 +165,7 @@ make_up(struct made_up *m, uint64_t seed)
 		.free_npages = 24, .free_ndirty = 28, .large_npages = 24, .large_guard = 28,
 		.large_nbytes = 40, .class_count = CLASSES, .class_nbytes = 16, .class_nchunks = 8,
 		.class_nwords = 10, .class_remote = 12, .owner_next = 0, .owner_thread = 8,
-		.owner_state = 12, .owner_nfreed = 16,
+		.owner_state = 12, .owner_nfreed = 16, .owner_rounding = 16,
 	};
 }
 
@@ -217,6 +217,8 @@ agrees(const struct snapshot *s)
 			return false;
 		sum += run->npages;
 	}
+	if (s->asked_nbytes > s->live_nbytes)
+		return false;
 	return lie_apart(s) && sum == s->npages && s->large_nbytes <= s->large_npages * s->page_nbytes;
 }
 

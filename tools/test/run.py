@@ -102,7 +102,7 @@ def test_summary():
            "a program with the library linked in needs no other", r)
     r = run("--summary", HEAP, "exit", "10")
     match = re.search(r"operations +([\d,]+)  allocations, ([\d,]+) frees", r.stderr)
-    classes = re.findall(r"^ +(\d+) +([\d,]+) .* ([\d,]+) +([\d,]+)$", r.stderr, re.M)
+    classes = re.findall(r"^ +(\d+) +([\d.]+) .* ([\d,]+) +([\d,]+)$", r.stderr, re.M)
     count = sum(int(x[2].replace(",", "")) for x in classes)
     report(match and int(match[1].replace(",", "")) - count in range(0, 1000) and
            len(classes) > 10, "operations for each size class", r.stderr)

@@ -12,7 +12,7 @@ import struct
 
 import gdb
 
-VERSION = 3
+VERSION = 4
 FIELDS = ("page_shift arena_max arena_nbytes arena_origin arena_limit arena_page_dir arena_npages "
           "entry_nbytes entry_bits bits_countdown chunk_nchunks chunk_class_no chunk_state "
           "bits_started free_npages free_ndirty large_npages large_nbytes large_guard class_count "
