@@ -41,7 +41,8 @@ json_classes(FILE *f, const struct snapshot *s)
 		    ", \"pages\": %" PRIu64
 		    ", \"chunks_per_page\": %u, \"empty_os_pages\": %" PRIu64
 		    ", \"allocations\": %" PRIu64 ", \"frees\": %" PRIu64 "}", comma, g->size,
-		    class_asked(g), g->live, g->npages, g->nchunks, g->hollow, g->nfreed + g->live, g->nfreed);
+		    class_asked(g), g->live, g->npages, g->nchunks, g->hollow, g->nfreed + g->live,
+		    g->nfreed);
 		comma = ",";
 	}
 	fprintf(f, "\n  ]\n}");
@@ -271,7 +272,7 @@ struct class_family {
 	static uint64_t large_##name(const struct look *l) { (void)l; return large_expression; }
 CLASS_VALUE(live, c->live, l->s.large_count)
 CLASS_VALUE(bytes, c->live * c->size, l->s.large_nbytes)
-CLASS_VALUE(asked_bytes, (uint64_t)((double)c->live * class_asked(c)), l->s.large_nbytes)
+CLASS_VALUE(asked_bytes, (uint64_t)((double)c->live *class_asked(c)), l->s.large_nbytes)
 CLASS_VALUE(pages, c->npages, l->s.large_npages)
 CLASS_VALUE(hollow, c->hollow, 0)
 CLASS_VALUE(allocations, c->nfreed + c->live, l->s.large_nmalloc)

@@ -302,7 +302,7 @@ summary(struct watch *w, int status, const struct rusage *r)
 		fprintf(stderr, "phkmalloc: its heap is not told of: %s\n",
 		    w->end.t.why[0] != '\0' ? w->end.t.why : "it ended at once");
 	if (w->ended) {
-		fprintf(stderr, "in use       %11s  at most, about %s of it asked for, as seen in %s looks\n",
+		fprintf(stderr, "in use       %11s  at most, about %s asked for, as seen in %s looks\n",
 		    show_bytes(w->most_live), show_bytes(w->most_asked), show_count(w->looks));
 		fprintf(stderr, "pages        %11s  in use at most\n",
 		    show_bytes(w->end.s.nused_max * w->end.s.page_nbytes));
