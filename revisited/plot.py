@@ -57,7 +57,7 @@ def waste(part, path):
     """Memory over bytes asked, by size: both axes by doubling."""
     rows = part["sizes"]
     p = Plot(820, 420, "Memory taken over bytes asked for, by size of the object")
-    left, right, top, bottom, most = 50, 800, 50, 380, 3.2
+    left, right, top, bottom, most = 50, 800, 50, 380, 4
 
     def x(size):
         low, high = math.log(rows[0][0]), math.log(rows[-1][0])
@@ -67,7 +67,7 @@ def waste(part, path):
         return bottom - (bottom - top) * math.log(min(max(value, 0.97), most) / 0.97) \
             / math.log(most / 0.97)
 
-    for tick in (1, 1.1, 1.25, 1.5, 2, 2.5, 3):
+    for tick in (1, 1.1, 1.25, 1.5, 2, 2.5, 3, 4):
         p.line(left, y(tick), right, y(tick))
         p.text(left - 6, y(tick) + 4, "%g" % tick, "end")
     size = 16
