@@ -4,13 +4,17 @@
  *
  * Each function is the one of the same name in src/chunk; each statement or atomic block is one
  * access to shared memory. model.py says which sizes are tried, and breaks the order of two steps
- * (BREAK) to see that the model finds it. NT, NP and LAG are given to spin, the others to pan.
+ * (BREAK) to see that the model finds it. NT, NP, NCLASS and LAG are given to spin, the others to
+ * pan.
  *
  *   NT       threads; each frees what it holds, and ends. Between them they allocate up to ALLOCS
  *            chunks and free them again, and give memory back up to PURGES times; all in any order
  *   NP       pages, of two chunks each
- *   FILLED   of them are owner 1's at the start with all chunks in use, by any threads
+ *   NCLASS   size classes: how many inboxes an owner has; a page that is empty can get another class
+ *   FILLED   pages are owner 1's at the start with all chunks in use, by any threads
  *   DOUBLE   chunk 0 is freed by each thread
+ *   SPARES   owners keep an empty page
+ *   DECAYS   times that any thread gives back the empty pages that all owners keep
  *   LAG      other threads see an owner's plain stores to bits only some time later
  */
 #ifndef NT
@@ -19,8 +23,11 @@
 #ifndef NP
 #define NP 1
 #endif
+#ifndef NCLASS
+#define NCLASS 1
+#endif
 /* Given in the environment of the search. */
-byte FILLED, ALLOCS, PURGES, DOUBLE, BREAK;
+byte FILLED, ALLOCS, PURGES, DOUBLE, SPARES, DECAYS, BREAK;
 /* What can be broken. */
 #define READ_REMOTE_FIRST 1     /* the owner reads remote before it clears PENDING */
 #define CLAIM_FIRST 2           /* the freeing thread looks at PENDING before its bit is set */
@@ -34,26 +41,51 @@ byte FILLED, ALLOCS, PURGES, DOUBLE, BREAK;
 #define COLLECT_TRUSTS 10       /* what is collected is not compared with what is free */
 #define PUSH_LOOKS_FIRST 11     /* the freeing thread asks whether parked before it pushes */
 #define ADOPT_UNLOCKED 12       /* pages of an ended thread are taken without the lock */
+#define PUSHED_CLEARED_LATER 13 /* the owner says that it has drained after it has */
+#define PUSHED_SAID_FIRST 14    /* the freeing thread says that it has pushed before it has */
+#define SPARE_USED_BLINDLY 15   /* a kept page is used without looking at PENDING */
+#define SPARE_GIVEN_BLINDLY 16  /* a kept page is given back without looking at PENDING */
+#define SPARE_STATE_LATER 17    /* the word says that a page is kept before its state does */
+#define SPARE_FORGOTTEN 18      /* a kept page that was pending when its thread ended stays */
+#define SPARES_STAY 19          /* the end of a thread: what it keeps stays */
+#define DRAIN_ONE 20            /* the end of a thread: only one class is drained */
+#define REUSED_AS_IS 21         /* a page of another class has its owner before its class */
 
 #define NC 2
 #define NONE 255
 #define NOBODY 0
 #define PENDING 1
 #define PURGING 2
-#define WORD(o) ((o) * 4)
-#define OWNER(w) ((w) / 4)
+#define SPARE 4
+#define FLAGS 7
+#define WORD(o) ((o) * 8)
+#define OWNER(w) ((w) / 8)
+#define INBOX(o, cl) inbox[(o) * NCLASS + (cl)]
+#define PAGE(o, cl) page[(o) * NCLASS + (cl)]
+#if NCLASS > 1
+#define NO_INBOX(o) (INBOX(o, 0) == NONE && INBOX(o, 1) == NONE)
+#else
+#define NO_INBOX(o) (INBOX(o, 0) == NONE)
+#endif
 #define COUNT(b) (((b) & 1) + ((b) >> 1))
 #define LOWEST(b) ((b) & 1 -> 0 : 1)
+#define IN_HEAP(p, o, cl) (heap[p] == o && class[p] == cl)
+#if NP > 1
+#define NONE_IN_HEAP(o, cl) (!IN_HEAP(0, o, cl) && !IN_HEAP(1, o, cl))
+#else
+#define NONE_IN_HEAP(o, cl) (!IN_HEAP(0, o, cl))
+#endif
 #define LIVE_CHUNKS(p) (NC - COUNT(bits[p]))
 #define WAKE 1
 #define FOREVER 100
 
-mtype = {CURRENT, AVAIL, FULL, NEW, LIVE, PARKED};
+mtype = {CURRENT, AVAIL, FULL, KEPT, NEW, LIVE, PARKED};
 
 /* The page_dir entries. A page without owner is on its way, or free when run_free says so. */
 byte word[NP];
 byte bits[NP];
 byte remote[NP];
+byte class[NP];
 mtype state[NP];
 short countdown[NP];
 byte inbox_next[NP];
@@ -61,9 +93,11 @@ bool run_free[NP];
 
 /* The owners: 1 to NT. */
 mtype owner_state[NT + 1];
-byte inbox[NT + 1];
-byte page[NT + 1];
-byte heap[NP]; /* whose heap of available pages a page is in */
+byte inbox[(NT + 1) * NCLASS];
+bool pushed[NT + 1];
+byte page[(NT + 1) * NCLASS]; /* current, of each class */
+byte kept[NT + 1]; /* owner.spare, with room for one page */
+byte heap[NP]; /* whose heap of available pages a page is in, of the class that it has */
 
 byte lock_parked; /* the thread that holds it */
 byte lock_purge;
@@ -72,7 +106,8 @@ byte lock_purge;
 bool used[NP * NC];
 byte holder[NP * NC];   /* the thread that has to free a chunk */
 byte thread_of[NT + 1]; /* of a live owner */
-byte allocs, purges;
+byte allocs, purges, decays;
+byte pushing[NT + 1]; /* threads between pushing a page and saying so */
 byte reports;
 byte ended;
 
@@ -101,552 +136,9 @@ end:
 	assert(owner_state[o] == LIVE -> thread_of[o] == self : lock_parked == self)
 #define TAKE(lock) atomic { lock == 0 -> lock = self }
 #define DROP(lock) lock = 0
-
-/* --- chunk.c: pages come and go ------ */
-
-inline page_release(o, p)
-{
-	atomic {
-		if
-		:: word[p] == WORD(o) || (BREAK == RELEASE_BLINDLY && OWNER(word[p]) == o) ->
-			word[p] = NOBODY;
-			assert(!used[p * NC] && !used[p * NC + 1] && bits[p] == 3);
-			done = true
-		:: else ->
-			done = false
-		fi
-	}
-	if
-	:: done ->
-		atomic { assert(!run_free[p] && word[p] == NOBODY); run_free[p] = true }
-	:: else
-	fi
-}
-
-/* Classes with few chunks to a page keep a spare one, others not: either may happen. */
-inline page_empty(o, p, spare)
-{
-	if
-	:: spare && owner_state[o] == LIVE
-	:: true ->
-		atomic { TOUCH(o); assert(heap[p] == o); heap[p] = NOBODY }
-		page_release(o, p);
-		if
-		:: !done -> atomic { TOUCH(o); assert(heap[p] == NOBODY); heap[p] = o }
-		:: else
-		fi
-	fi
-}
-
-inline chunk_event(o, p)
-{
-	atomic {
-		TOUCH(o);
-		if
-		:: state[p] == CURRENT -> countdown[p] = FOREVER
-		:: state[p] == FULL ->
-			state[p] = AVAIL;
-			assert(heap[p] == NOBODY);
-			heap[p] = o;
-			countdown[p] = LIVE_CHUNKS(p)
-		:: state[p] == AVAIL -> assert(countdown[p] == 0)
-		fi
-	}
-	if
-	:: countdown[p] == 0 -> page_empty(o, p, true)
-	:: else
-	fi
-}
-
-inline page_new(p)
-{
-	p = NONE;
-	atomic {
-		if
-		:: run_free[0] -> p = 0
-#if NP > 1
-		:: run_free[1] -> p = 1
-#endif
-		:: else
-		fi;
-		if
-		:: p != NONE -> run_free[p] = false
-		:: else
-		fi
-	}
-	if
-	:: p != NONE ->
-		atomic { bits[p] = 3; remote[p] = 0; state[p] = AVAIL; countdown[p] = 0 }
-		atomic { RELEASED(p) -> word[p] = WORD(mine) }
-	:: else
-	fi
-}
-
-inline page_make_current(p)
-{
-	page[mine] = p;
-	if
-	:: BREAK == CURRENT_LOOKS_FIRST -> w = word[p]
-	:: else
-	fi;
-	state[p] = CURRENT;
-	if
-	:: BREAK != CURRENT_LOOKS_FIRST -> w = word[p]
-	:: else
-	fi;
-	if
-	:: w & PURGING -> TAKE(lock_purge); DROP(lock_purge)
-	:: else
-	fi;
-	countdown[p] = FOREVER
-}
-
-inline page_sleep(o)
-{
-	atomic { TOUCH(o); dp = page[o]; page[o] = NONE }
-	atomic { RELEASED(dp) -> state[dp] = FULL }
-	countdown[dp] = WAKE - COUNT(bits[dp])
-}
-
-inline chunk_retire_all(o)
-{
-	if
-	:: page[o] == NONE
-	:: page[o] != NONE && COUNT(bits[page[o]]) < WAKE ->
-		page_sleep(o)
-	:: page[o] != NONE && COUNT(bits[page[o]]) >= WAKE ->
-		atomic {
-			TOUCH(o);
-			dp = page[o];
-			page[o] = NONE
-		}
-		atomic { RELEASED(dp) -> state[dp] = AVAIL }
-		atomic {
-			countdown[dp] = LIVE_CHUNKS(dp);
-			heap[dp] = o
-		}
-		if
-		:: countdown[dp] == 0 -> page_empty(o, dp, false)
-		:: else
-		fi
-	fi
-}
-
-inline release_one(o, p)
-{
-	if
-	:: atomic { heap[p] == o && countdown[p] == 0 && (word[p] & PENDING) == 0 -> skip };
-		page_empty(o, p, false)
-	:: else
-	fi
-}
-
-inline chunk_release_empty(o)
-{
-	release_one(o, 0)
-#if NP > 1
-	;
-	release_one(o, 1)
-#endif
-}
-
-/* --- remote.c: the owner's side ------ */
-
-inline page_collect(o, p)
-{
-	freed = 0;
-	if
-	:: BREAK == READ_REMOTE_FIRST -> atomic { freed = remote[p]; remote[p] = 0 }
-	:: else
-	fi;
-	word[p] = word[p] & ~PENDING; /* O1 */
-	if
-	:: BREAK != READ_REMOTE_FIRST && remote[p] != 0 -> /* O2 */
-		atomic { freed = remote[p]; remote[p] = 0 }
-	:: else
-	fi;
-	if
-	:: freed != 0 ->
-		atomic {
-			TOUCH(o);
-			if
-			:: bits[p] & freed ->
-				reports = (BREAK == COLLECT_TRUSTS -> reports : reports + 1);
-				freed = freed & (3 - bits[p])
-			:: else
-			fi;
-			bits[p] = bits[p] | freed
-		}
-		countdown[p] = countdown[p] - COUNT(freed);
-	:: else
-	fi;
-	if
-	:: countdown[p] <= 0 -> chunk_event(o, p)
-	:: else
-	fi
-}
-
-inline chunk_drain(o)
-{
-	atomic { TOUCH(o); dp = inbox[o]; inbox[o] = NONE }
-	do
-	:: dp == NONE -> break
-	:: dp != NONE ->
-		dn = inbox_next[dp];
-		page_collect(o, dp);
-		if
-		:: BREAK == NEXT_LATER -> dn = inbox_next[dp]
-		:: else
-		fi;
-		dp = dn
-	od
-}
-
-/* --- owner.c ------ */
-
-inline page_transfer(from, p)
-{
-	atomic {
-		if
-		:: word[p] == WORD(from) || (BREAK == TRANSFER_BLINDLY && OWNER(word[p]) == from) ->
-			word[p] = WORD(mine) + (word[p] & 3);
-			done = true
-		:: else -> done = false
-		fi
-	}
-}
-
-inline chunk_unlink(o, p)
-{
-	atomic {
-		TOUCH(o);
-		if
-		:: state[p] == AVAIL -> assert(heap[p] == o); heap[p] = NOBODY
-		:: else -> assert(state[p] == FULL)
-		fi
-	}
-}
-
-inline chunk_link(o, p)
-{
-	atomic {
-		TOUCH(o);
-		if
-		:: state[p] == AVAIL -> assert(heap[p] == NOBODY); heap[p] = o
-		:: else
-		fi
-	}
-}
-
-inline owner_adopt_page(from, p)
-{
-	if
-	:: BREAK != ADOPT_UNLOCKED -> TAKE(lock_parked)
-	:: else
-	fi;
-	if
-	:: owner_state[from] == PARKED ->
-		chunk_drain(from);
-		if
-		:: mine != NOBODY && word[p] == WORD(from) ->
-			chunk_unlink(from, p);
-			page_transfer(from, p);
-			if
-			:: done -> chunk_link(mine, p)
-			:: else -> chunk_link(from, p)
-			fi
-		:: else
-		fi
-	:: else
-	fi;
-	if
-	:: BREAK != ADOPT_UNLOCKED -> DROP(lock_parked)
-	:: else
-	fi
-}
-
-inline adopt_from(from)
-{
-	if
-	:: pg == NONE && from != mine && owner_state[from] == PARKED ->
-		if
-		:: inbox[from] != NONE -> chunk_drain(from)
-		:: else
-		fi;
-		if
-		:: heap[0] == from -> pg = 0
-#if NP > 1
-		:: heap[1] == from -> pg = 1
-#endif
-		:: else
-		fi;
-		if
-		:: pg != NONE ->
-			chunk_unlink(from, pg);
-			page_transfer(from, pg);
-			if
-			:: done
-			:: else -> chunk_link(from, pg); pg = NONE
-			fi
-		:: else
-		fi
-	:: else
-	fi
-}
-
-inline owner_adopt()
-{
-	TAKE(lock_parked);
-	pg = NONE;
-	adopt_from(1);
-	adopt_from(2);
-#if NT > 2
-	adopt_from(3);
-#endif
-	DROP(lock_parked)
-}
-
-/* A thread without an owner takes a parked one, or the one of its own number if that is new. */
-inline owner_attach()
-{
-	TAKE(lock_parked);
-	atomic {
-		if
-		:: owner_state[1] == PARKED -> mine = 1
-		:: owner_state[2] == PARKED -> mine = 2
-#if NT > 2
-		:: owner_state[3] == PARKED -> mine = 3
-#endif
-		:: owner_state[self] == NEW -> mine = self
-		fi;
-		thread_of[mine] = self;
-		owner_state[mine] = LIVE
-	}
-	DROP(lock_parked)
-}
-
-inline owner_park()
-{
-	TAKE(lock_parked);
-	if
-	:: BREAK == DRAIN_FIRST -> chunk_drain(mine); owner_state[mine] = PARKED
-	:: else -> owner_state[mine] = PARKED; chunk_drain(mine)
-	fi;
-	chunk_retire_all(mine);
-	chunk_release_empty(mine);
-	DROP(lock_parked)
-}
-
-/* --- remote.c: the freeing thread's side ------ */
-
-/* The owner that the page has to be pushed to, or NOBODY. */
-inline claim(p)
-{
-	atomic {
-		to = NOBODY;
-		if
-		:: OWNER(word[p]) != NOBODY && (word[p] & PENDING) == 0 ->
-			to = OWNER(word[p]);
-			word[p] = word[p] | PENDING
-		:: else
-		fi
-	}
-}
-
-inline inbox_push(o, p)
-{
-	head = inbox[o];
-	do
-	:: inbox_next[p] = head;
-		atomic {
-			if
-			:: inbox[o] == head -> inbox[o] = p; break
-			:: else -> head = inbox[o]
-			fi
-		}
-	od
-}
-
-inline remote_free(p, b)
-{
-	if
-	:: SEEN(p) & b -> reports++
-	:: else ->
-		to = NOBODY;
-		if
-		:: BREAK == CLAIM_FIRST -> claim(p)
-		:: else
-		fi;
-		atomic { /* R1 */
-			freed = remote[p] & b;
-			remote[p] = remote[p] | b
-		}
-		if
-		:: freed != 0 -> reports++
-		:: else ->
-			if
-			:: BREAK != CLAIM_FIRST -> claim(p) /* R2 */
-			:: else
-			fi;
-			if
-			:: to != NOBODY ->
-				o = to;
-				pg = p;
-				if
-				:: BREAK == PUSH_LOOKS_FIRST -> parked = owner_state[o] == PARKED
-				:: else
-				fi;
-				inbox_push(o, pg);
-				if
-				:: BREAK != PUSH_LOOKS_FIRST -> parked = owner_state[o] == PARKED
-				:: else
-				fi;
-				if
-				:: parked -> owner_adopt_page(o, pg)
-				:: else
-				fi;
-				if
-				:: mine != NOBODY && inbox[mine] != NONE -> chunk_drain(mine)
-				:: else
-				fi
-			:: else
-			fi
-		fi
-	fi
-}
-
-/* The owner's free of a page that is pending. */
-inline local_free(p, b)
-{
-	if
-	:: (bits[p] & b) || (remote[p] & b) -> reports++
-	:: else ->
-		bits[p] = bits[p] | b;
-		countdown[p]--;
-		if
-		:: countdown[p] <= 0 -> chunk_event(mine, p)
-		:: else
-		fi
-	fi
-}
-
-/* --- the public functions ------ */
-
-inline free_chunk(c)
-{
-	atomic { used[c] = false; p = c / NC; b = 1 << (c % NC) }
-	w = word[p];
-	if
-	:: mine != NOBODY && w == WORD(mine) && (bits[p] & b) == 0 ->
-		atomic { TOUCH(mine); bits[p] = bits[p] | b }
-		countdown[p]--;
-		if
-		:: countdown[p] == 0 -> chunk_event(mine, p)
-		:: else
-		fi
-	:: else ->
-		w = word[p];
-		assert(OWNER(w) != NOBODY);
-		if
-		:: OWNER(w) == mine -> local_free(p, b)
-		:: else -> remote_free(p, b)
-		fi
-	fi
-}
-
-/* The slow path; the fast path is its first branch. */
-inline allocate()
-{
-	if
-	:: mine == NOBODY -> owner_attach()
-	:: else
-	fi;
-	if
-	:: inbox[mine] != NONE -> chunk_drain(mine)
-	:: else
-	fi;
-	do
-	:: page[mine] != NONE && bits[page[mine]] != 0 ->
-		atomic {
-			TOUCH(mine);
-			p = page[mine];
-			c = p * NC + LOWEST(bits[p]);
-			bits[p] = bits[p] & (bits[p] - 1);
-			assert(!used[c]);
-			used[c] = true;
-			holder[c] = self
-		}
-		break
-	:: page[mine] != NONE && bits[page[mine]] == 0 ->
-		page_sleep(mine)
-	:: page[mine] == NONE ->
-		atomic {
-			TOUCH(mine);
-			pg = NONE;
-			if
-			:: heap[0] == mine -> pg = 0
-#if NP > 1
-			:: heap[0] != mine && heap[1] == mine -> pg = 1
-#endif
-			:: else
-			fi;
-			if
-			:: pg != NONE -> heap[pg] = NOBODY
-			:: else
-			fi
-		}
-		if
-		:: pg == NONE -> owner_adopt()
-		:: else
-		fi;
-		if
-		:: pg == NONE -> page_new(pg)
-		:: else
-		fi;
-		if
-		:: pg == NONE -> break
-		:: else -> page_make_current(pg)
-		fi
-	od
-}
-
-/* One chunk of the page, which stands for the OS pages that it fills. */
-inline purge_hole(p, c, b)
-{
-	if
-	:: (SEEN(p) | remote[p]) & b -> assert(!used[p * NC + c])
-	:: else
-	fi
-}
-
-inline chunk_purge(p)
-{
-	TAKE(lock_purge);
-	s = state[p];
-	atomic {
-		done = false;
-		if
-		:: OWNER(word[p]) != NOBODY -> word[p] = word[p] | PURGING; done = true
-		:: else
-		fi
-	}
-	if
-	:: done ->
-		if
-		:: BREAK != PURGE_LOOKS_FIRST -> s = state[p]
-		:: else
-		fi;
-		if
-		:: s != CURRENT ->
-			purge_hole(p, 0, 1);
-			purge_hole(p, 1, 2)
-		:: else
-		fi;
-		word[p] = word[p] & ~PURGING
-	:: else
-	fi;
-	DROP(lock_purge)
-}
+#include "page.pml"
+#include "owner.pml"
+#include "thread.pml"
 
 /* --- threads ------ */
 
@@ -657,24 +149,52 @@ inline chunk_purge(p)
 #define EMPTY_HANDED (!HOLDS(0) && !HOLDS(1) && !again)
 #endif
 
+/* What a function leaves behind makes no difference, and would make many states of one. */
+inline forget()
+{
+	d_step {
+		p = 0; pg = 0; pc = 0; c = 0; cls = 0; b = 0; w = 0; o = 0; to = 0; from = 0; head = 0; freed = 0;
+		dp = 0; dn = 0; sp = 0; k = 0; done = false; parked = false; s = 0
+	}
+}
+
 proctype thread(byte self; byte mine)
 {
-	byte p, pg, c, b, w, o, to, head, freed, dp, dn;
+	byte p, pg, pc, c, cls, b, w, o, to, from, head, freed, dp, dn, sp, k;
 	bool done, parked;
 	mtype s;
 	bool again = DOUBLE;
 
 	do
-	:: atomic { HOLDS(0) -> c = 0 } free_chunk(c)
-	:: atomic { HOLDS(1) -> c = 1 } free_chunk(c)
+	:: atomic {
+			!EMPTY_HANDED ->
+			forget();
+			if
+			:: HOLDS(0) -> c = 0
+			:: HOLDS(1) -> c = 1
 #if NP > 1
-	:: atomic { HOLDS(2) -> c = 2 } free_chunk(c)
-	:: atomic { HOLDS(3) -> c = 3 } free_chunk(c)
+			:: HOLDS(2) -> c = 2
+			:: HOLDS(3) -> c = 3
 #endif
-	:: atomic { allocs > 0 -> allocs-- } allocate()
-	:: atomic { purges > 0 -> purges-- } chunk_purge(0)
-	:: atomic { again -> again = false } free_chunk(0)
-	:: atomic { EMPTY_HANDED -> break }
+			:: again -> again = false; c = 0
+			fi
+		}
+		free_chunk(c)
+	:: atomic {
+			allocs > 0 ->
+			allocs--;
+			forget();
+			if
+			:: cls = 0
+#if NCLASS > 1
+			:: cls = 1
+#endif
+			fi
+		}
+		allocate(cls)
+	:: atomic { purges > 0 -> purges--; forget() } chunk_purge(0)
+	:: atomic { decays > 0 -> decays--; forget() } owner_trim_spares()
+	:: atomic { EMPTY_HANDED -> forget(); break }
 	od;
 	if
 	:: mine != NOBODY -> owner_park()
@@ -687,6 +207,8 @@ proctype thread(byte self; byte mine)
 inline examine(p)
 {
 	assert((word[p] & (PENDING | PURGING)) == 0);
+	assert(((word[p] & SPARE) -> PURGES > 0 && state[p] == KEPT :
+	    word[p] == NOBODY || state[p] == FULL || state[p] == AVAIL));
 	assert(word[p] == NOBODY || remote[p] == 0);
 	assert(word[p] == NOBODY || (bits[p] == (used[p * NC] -> 0 : 1) +
 	    (used[p * NC + 1] -> 0 : 2)));
@@ -706,14 +228,20 @@ init {
 			now.ALLOCS = GIVEN("ALLOCS", 0);
 			now.PURGES = GIVEN("PURGES", 0);
 			now.DOUBLE = GIVEN("DOUBLE", 0);
+			now.SPARES = GIVEN("SPARES", 0);
+			now.DECAYS = GIVEN("DECAYS", 0);
 			now.BREAK = GIVEN("BREAK", 0);
 		};
 		allocs = ALLOCS;
 		purges = PURGES;
+		decays = DECAYS;
 		for (i : 1 .. NT) {
 			owner_state[i] = NEW;
-			inbox[i] = NONE;
-			page[i] = NONE
+			kept[i] = NONE;
+			for (k : 0 .. NCLASS - 1) {
+				INBOX(i, k) = NONE;
+				PAGE(i, k) = NONE
+			}
 		}
 		for (i : 0 .. NP - 1) {
 			run_free[i] = i >= FILLED;
@@ -734,7 +262,12 @@ init {
 		/* Full, or the last chunks of a current page. */
 		if
 		:: true
-		:: state[0] = CURRENT; countdown[0] = FOREVER; page[1] = 0
+		:: state[0] = CURRENT; countdown[0] = FOREVER; PAGE(1, 0) = 0
+		fi;
+		/* What an owner believes to keep may be out of date. */
+		if
+		:: SPARES -> kept[1] = 0
+		:: true
 		fi;
 		if
 		:: DOUBLE -> holder[0] = 0; holder[1] = 0
@@ -748,7 +281,7 @@ init {
 	}
 	ended == NT;
 	for (i : 1 .. NT) {
-		assert(inbox[i] == NONE)
+		assert(NO_INBOX(i))
 	}
 	for (i : 0 .. NP - 1) {
 		examine(i)
