@@ -12,6 +12,13 @@
 
 #define PHKMALLOC_VERSION "1.0.0"
 
+/* Asks about an address and reads nothing there: gcc need not warn of memory that is not set. */
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11 && !defined(PHKMALLOC_INSIDE)
+#define PHKMALLOC_ADDRESS __attribute__((access(none, 1)))
+#else
+#define PHKMALLOC_ADDRESS
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif
@@ -52,11 +59,13 @@ void malloc_message(const char *text, size_t size);
  */
 size_t phkmalloc_check(void);
 /* 1 when ptr is the start of an allocation in use, else 0; any address may be asked about. */
-int phkmalloc_owns(const void *ptr);
+int phkmalloc_owns(const void *ptr) PHKMALLOC_ADDRESS;
 /* The start of the allocation in use that contains an address, or NULL. */
-void *phkmalloc_base(const void *ptr);
+void *phkmalloc_base(const void *ptr) PHKMALLOC_ADDRESS;
 /* The bytes reserved for the allocation that contains an address, or 0. */
-size_t phkmalloc_size(const void *ptr);
+size_t phkmalloc_size(const void *ptr) PHKMALLOC_ADDRESS;
+
+#undef PHKMALLOC_ADDRESS
 
 #ifdef __cplusplus
 }

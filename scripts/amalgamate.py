@@ -39,6 +39,7 @@ FIRST = """/*
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#define PHKMALLOC_INSIDE
 """
 CATCH = """
 /* === src/api/catch.cc, as far as C can ============================================== */

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The one-file library, in TAP: it builds alone, is in no program's way, and keeps its promises.
 
-AMALGAMATION is the folder with phkmalloc.c and phkmalloc.h, CC and CXX are
-the compilers to use; clang is tried beside them. The tests of test/api are linked with it and run.
+AMALGAMATION is the folder with phkmalloc.c and phkmalloc.h, CC and CXX are the compilers to use;
+clang and musl-gcc are tried beside them. The tests of test/api are linked with it and run.
 """
 import glob
 import os
@@ -17,6 +17,33 @@ ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 CC = shlex.split(os.environ.get("CC") or "cc")
 CXX = shlex.split(os.environ.get("CXX") or "c++")
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]
+# Programs of their own: in C, and in C++, whose new and delete come with it.
+SMALL = """
+#include "phkmalloc.h"
+#include <malloc.h>
+#include <stdlib.h>
+int main(void) { void *p = malloc(100); int mine = phkmalloc_owns(p); free(p); return !mine; }
+"""
+SMALL_CXX = """
+#include <malloc.h>
+#include "phkmalloc.h"
+#include <new>
+#include <string>
+#include <vector>
+int
+main()
+{
+	std::vector<std::string> words(1000, std::string(50, 'x'));
+	volatile std::size_t much = std::size_t(1) << 62;
+	bool refused = false;
+	try {
+		words.emplace_back(static_cast<char *>(::operator new(much)));
+	} catch (const std::bad_alloc &) {
+		refused = true;
+	}
+	return !refused || !phkmalloc_owns(words.data()) || !phkmalloc_owns(words[9].data());
+}
+"""
 # As in test.mk: compilers know what malloc promises, and warn of what tests do on purpose.
 TEST = ["-w", "-g", "-O2", "-D_GNU_SOURCE", "-fno-builtin", "-pthread", f"-I{ROOT}/test"]
 count = failed = 0
@@ -86,13 +113,27 @@ def programs(folder, target, work):
            f"{os.path.relpath(source, ROOT)} passes with it")
 
 
-def cxx(folder, work):
-    """Its header in C++."""
-    source = os.path.join(work, "header.cc")
+def small(compiler, name, text, arguments, work):
+    """A program of its own; whether it runs, served by what it is linked with."""
+    source, program = os.path.join(work, name), os.path.join(work, "small")
     with open(source, "w", encoding="utf-8") as f:
-        f.write('#include "phkmalloc.h"\nint main() { return phkmalloc_owns(nullptr); }\n')
-    ok(call(CXX + [*WARNINGS, f"-I{folder}", "-fsyntax-only", source]) is not None,
-       "its header is for C++ too")
+        f.write(text)
+    good = call(compiler + ["-O2", source, *arguments, "-o", program]) is not None
+    said = good and call([program], env={"MALLOC_OPTIONS": "D"})
+    return bool(said) and "phkmalloc statistics" in said
+
+
+def others(folder, target, work):
+    """In C++, and with another C library."""
+    ok(small(CXX, "small.cc", SMALL_CXX, [*WARNINGS, f"-I{folder}", target], work),
+       "it serves a program in C++, which has its header, new and exceptions")
+    promise = "musl-gcc builds it, into programs that are linked with libraries and without"
+    if shutil.which("musl-gcc") is None:
+        skip(promise, "musl-gcc is not installed")
+        return
+    with_it = [f"-I{folder}", *WARNINGS, os.path.join(folder, "phkmalloc.c")]
+    ok(all([small(["musl-gcc"], "small.c", SMALL, with_it + linked, work)
+            for linked in ([], ["-static"])]), promise)
 
 
 def preloaded(target, work):
@@ -110,7 +151,7 @@ def main():
         if os.path.exists(target):
             names(target)
             programs(folder, target, work)
-            cxx(folder, work)
+            others(folder, target, work)
             preloaded(target, work)
     print(f"1..{count}")
     return failed != 0

@@ -22,6 +22,8 @@ PROGRAM = """
 #include <stdlib.h>
 int main(void) { void *p = malloc(100); int mine = phkmalloc_owns(p); free(p); return !mine; }
 """
+# The header is for everybody, also for those whose compiler is strict.
+STRICT = ["-O2", "-Wall", "-Wextra", "-Werror"]
 # Names nothing of the library: a linker that is told to would leave it out.
 SILENT = "int main(void) { return 0; }\n"
 CMAKE = """
@@ -127,8 +129,8 @@ def links(root, package, options):
             source, program = os.path.join(folder, "program.c"), os.path.join(folder, "program")
             with open(source, "w", encoding="utf-8") as f:
                 f.write(text)
-            good = good and call(CC + options + [source, "-o", program] + shlex.split(flags),
-                                 env=env)[0] and serves(program, env)
+            line = CC + STRICT + options + [source, "-o", program] + shlex.split(flags)
+            good = good and call(line, env=env)[0] and serves(program, env)
     return good
 
 

@@ -28,6 +28,7 @@ LINT_FLAGS = LINT_src='$(LIB_CFLAGS)' LINT_classic='$(CLASSIC_TEST_CFLAGS)' \
 	LINT_tools='$(TOOLS_CFLAGS) -Isrc -I$(B)/gen' \
 	LINT_tools_test='$(TOOLS_CFLAGS) -Isrc -Itest -Wno-missing-prototypes' \
 	LINT_bench='$(BENCH_CFLAGS)' LINT_unit='$(UNIT_CFLAGS)' \
+	LINT_fuzz='$(filter-out -w,$(FUZZ_FLAGS)) $(WARNINGS)' \
 	LINT_revisited='$(REVISITED_CFLAGS)' LINT_test='$(TEST_BASE) $(TEST_CFLAGS)'
 
 tidy:
@@ -39,7 +40,7 @@ check-docs: $(SO) $(A)
 lint: setup-build
 	@$(if $(filter no,$(SETUP)),:,scripts/setup.sh --optional scripts/packages-lint.txt)
 	@$(if $(TOOLS_MISSING),:,$(MAKE) -s --no-print-directory $(B)/gen/profile.pb-c.c)
-	@$(LINT_FLAGS) scripts/lint.py
+	@$(LINT_FLAGS) scripts/lint.py $(TOOL)
 check-lint: setup-build
 	@$(if $(filter no,$(SETUP)),:,scripts/setup.sh --optional scripts/packages-lint.txt)
 	@$(if $(TOOLS_MISSING),:,$(MAKE) -s --no-print-directory $(B)/gen/profile.pb-c.c)

@@ -4,6 +4,7 @@
 #include "api/api.h"
 #include "diag/fault.h"
 #include "heap/heap.h"
+#define PHKMALLOC_INSIDE /* What the header says of addresses is for callers. */
 #include "phkmalloc.h"
 
 #include <errno.h>

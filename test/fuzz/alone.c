@@ -49,5 +49,8 @@ vm_seal(void *base, size_t nbytes, bool hard)
 void
 assert_failed(const char *file, unsigned line, const char *what)
 {
+	(void)file;
+	(void)line;
+	(void)what;
 	abort();
 }

@@ -389,7 +389,8 @@ ends(void *arg)
 static int
 plugins(void *arg)
 {
-	void *(*make)(size_t), *h[40], *p[40];
+	void *(*make)(size_t);
+	void *h[40], *p[40];
 	char name[300], copy[40], *slash;
 
 	if (readlink("/proc/self/exe", name, sizeof(name) - 30) < 0)
