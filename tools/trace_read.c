@@ -283,12 +283,12 @@ find_frames(struct trace_file *f)
 		size_t nbytes = ZSTD_findFrameCompressedSize(frame, f->nbytes - at);
 		size_t n = ZSTD_isError(nbytes) ? 0 : unpack(frame, nbytes, buffer);
 
-		if (!found) {
+		if (!found && n != 0) {
 			found = take_head(f, buffer, n);
 			if (!found)
 				break;
 		} else if (n == 0) {
-			nbytes = to_next_frame(f, at);
+			nbytes = found ? to_next_frame(f, at) : f->nbytes - at;
 			if (at + nbytes == f->nbytes)
 				complain(f, "it is cut off or damaged after %zu blocks",
 				    f->place_count);
