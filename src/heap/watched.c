@@ -6,7 +6,6 @@
 #include "heap/imalloc.h"
 #include "heap/sample.h"
 #include "large/large.h"
-#include "watch/watch.h"
 
 /* The calling thread's owner, with counters for what is in effect; NULL when there is none. */
 static struct owner *
