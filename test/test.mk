@@ -14,7 +14,7 @@ TEST_SCRIPTS := $(sort $(wildcard test/api/*.py test/life/*.py test/misuse/*.py 
 	test/memory/*.py test/real/*.py))
 TEST_BIN := $(TEST_API) $(TEST_MISUSE) $(TEST_MEMORY) $(TEST_PROPERTY) $(TEST_STRESS) \
 	$(TEST_ATTACK) $(TEST_LIFE)
-TEST_HEADERS := test/tap.h include/phkmalloc.h $(wildcard test/*/*.h test/*/*.def)
+TEST_HEADERS := test/tap.h $(wildcard include/*.h) $(wildcard test/*/*.h test/*/*.def)
 TEST_LIMIT ?= 400
 
 # Without builtins: compilers know what malloc promises and take the tests of it away.
