@@ -372,11 +372,13 @@ iusable(const void *p, size_t *nbytes, const char *func)
 	pg = heap_verify(p, func);
 	if (pg == NULL)
 		return false;
-	/* With canaries behind it, what was asked for is all there is. */
-	if (opt.canary || opt.exact)
+	/* What is behind it belongs to canaries, or is not kept or filled anew by realloc. */
+	if (opt.notes)
 		*nbytes = careful_size(pg, p);
+	else if (owner_is(load_relaxed(&pg->owner)))
+		*nbytes = chunk_size(pg);
 	else
-		*nbytes = owner_is(load_relaxed(&pg->owner)) ? chunk_size(pg) : large_usable(pg);
+		*nbytes = opt.zero ? pg->large.nbytes : large_usable(pg);
 	return true;
 }
 

@@ -437,6 +437,30 @@ free_in_child(size_t n)
 	return status;
 }
 
+/* Programs write to all that malloc_usable_size tells, and rely on realloc to keep it. */
+static int
+usable_kept(size_t n)
+{
+	static const size_t tenths[] = {10, 11, 13, 20, 35, 5, 9};
+
+	for (size_t i = 0; i < sizeof(tenths) / sizeof(tenths[0]); i++) {
+		char *p = malloc(n);
+		size_t had = malloc_usable_size(p), to = n * tenths[i] / 10 + 1;
+
+		memset(p, 7, had);
+		p = realloc(p, to);
+		if (!is_all(p, had < to ? had : to, 7))
+			return 3;
+		had = malloc_usable_size(p);
+		memset(p, 9, had);
+		p = realloc(p, to + n);
+		if (!is_all(p, had < to + n ? had : to + n, 9))
+			return 4;
+		free(p);
+	}
+	return 0;
+}
+
 static int
 nothing(size_t n)
 {
