@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -59,7 +60,7 @@ start_engine(void)
 }
 
 static _Noreturn void
-exec_engine(const struct allocator *a, const struct script *s, int result_fd)
+exec_engine(const struct allocator *a, const struct script *s, uint32_t flags, int result_fd)
 {
 	char path[64];
 	/* Out of the way of the numbers that they are to have. */
@@ -74,6 +75,9 @@ exec_engine(const struct allocator *a, const struct script *s, int result_fd)
 		unsetenv("LD_PRELOAD");
 	else
 		setenv("LD_PRELOAD", a->path, 1);
+	/* A huge page is touched as a whole: which of its pages were is not told. */
+	if ((flags & REPLAY_PAGES) != 0)
+		(void)prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0);
 	/* How this command was run is no part of the measurement. */
 	unsetenv("MALLOC_OPTIONS");
 	for (size_t i = 0; i < a->variable_count; i++)
@@ -135,7 +139,7 @@ run_once(struct allocator *a, struct script *s, uint32_t flags, struct replay_re
 	if (pid < 0)
 		fail(STATUS_OTHER, "%s", strerror(errno));
 	if (pid == 0)
-		exec_engine(a, s, ends[1]);
+		exec_engine(a, s, flags, ends[1]);
 	close(ends[1]);
 	memset(r, 0, sizeof(*r));
 	if (read_all(ends[0], r, sizeof(*r)) && (flags & REPLAY_PAGES) != 0 &&
