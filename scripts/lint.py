@@ -40,9 +40,10 @@ CPPCHECK = ["cppcheck", "--quiet", "--std=c11", "--enable=warning,performance,po
             "--suppress=invalidPrintfArgType_uint", "--suppress=*:build/*",
             # It does not know the word.
             "-D_Noreturn=__attribute__((noreturn))"]
-# The same, and programs that soon end free nothing.
+# The same; programs that soon end free nothing, and some look at what is inside of a file.
 TIDY_LESS = ("-clang-analyzer-*,-bugprone-implicit-widening-of-multiplication-result,"
-             "-bugprone-signal-handler")
+             "-bugprone-signal-handler,-bugprone-suspicious-include,"
+             "-bugprone-suspicious-memory-comparison,-performance-inefficient-vector-operation")
 
 
 def units():
@@ -70,7 +71,7 @@ def command(tool, path, flags):
         flags = [f for f in flags if not re.match("-std=|-Wstrict-proto|-Wmissing-proto", f)]
         flags += ["-std=gnu++17", "-fsized-deallocation"]
     if tool == "clang-tidy":
-        standard = [f for f in flags if f.startswith("-std=")]
+        standard = [f for f in flags if re.match("-std=|-fsized", f)]
         less = [f"--checks={TIDY_LESS}"] if re.search("test/|^bench/|^revisited/", path) else []
         return ["clang-tidy", "--quiet", *less, path, "--", *standard, *preprocessor(flags)]
     return [tool, "-Wno-unknown-warning-option", *flags, "-fsyntax-only", path]

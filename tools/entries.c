@@ -206,7 +206,7 @@ count_chunks(struct reader *r, struct run *run, uint32_t i)
 	f->live += live;
 	f->hollow += run->hollow;
 	count_for_owner(r, run, i);
-	f->nfreed += npending + count_uncounted(r, &bits[2 * nwords]);
+	f->nfreed += npending + count_uncounted(r, &bits[(size_t)2 * nwords]);
 }
 
 /* The bitmaps that an entry of chunks points to, in the order that matters. */

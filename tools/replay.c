@@ -387,6 +387,7 @@ static unsigned
 number(const char *text, unsigned max, const char *what)
 {
 	char *end;
+	/* NOLINTNEXTLINE(clang-analyzer-core.NonNullParamChecker): these options have a value */
 	unsigned long n = strtoul(text, &end, 10);
 
 	if (*text < '0' || *text > '9' || *end != '\0' || n > max)

@@ -372,7 +372,8 @@ script_make(struct script *s, const char *path, const struct trace_file *f, uint
 	progress_end();
 	if (o.no_memory)
 		fail(STATUS_OTHER, "%s: out of memory", path);
-	if (s->operations == 0)
+	/* What has operations has threads. */
+	if (s->operations == 0 || m.threads == NULL)
 		fail(STATUS_FILE, "%s: process %u has no operations", path, process);
 	s->unknown = o.unknown;
 	s->pid = o.pid;

@@ -178,7 +178,7 @@ streams_start(struct streams *s, const struct trace_file *f, uint32_t process)
 void
 streams_finish(struct streams *s)
 {
-	for (size_t i = 0; i < s->count; i++)
+	for (size_t i = 0; s->streams != NULL && i < s->count; i++)
 		free(s->streams[i].buffer);
 	free(s->streams);
 	free(s->heap);
