@@ -8,6 +8,7 @@
 #include "chunk/chunk.h"
 #include "conf/conf.h"
 #include "heap/heap.h"
+#include "page/page_alloc.h"
 #include "phkmalloc.h"
 
 #include <errno.h>
@@ -49,7 +50,7 @@ malloc_slow(size_t n)
 	struct owner *o = owner_self;
 	void *p;
 
-	if (LIKELY(n <= CLASS_DIRECT_MAX) && LIKELY(!o->alert) &&
+	if (LIKELY(n <= CLASS_DIRECT_MAX) && LIKELY(!o->alert) && LIKELY(!load_relaxed(&page_surplus)) &&
 	    LIKELY(chunk_advance(o->direct[(n + 15) / 16], &p)))
 		return p;
 	return malloc_slower(n);

@@ -31,6 +31,8 @@
  * loop that uses one chunk again and again would never see that a profile was switched on.
  */
 #define POKE 8192U
+/* While much free memory is there a program looks sooner whether it still needs it. */
+#define POKE_SOON 32U
 uint32_t chunk_poke = POKE;
 bool chunk_keep;
 uint32_t chunk_note_nbytes;
@@ -126,15 +128,10 @@ pass_again(struct owner *o, struct slot *slot, size_t *nfree)
 
 /* --- pages come and go ------------------------------------------------------------------- */
 
-/* An available page has no chunk in use. */
-static void
-page_empty(struct owner *o, struct pginfo *pg, bool spare)
+static uint32_t
+poke_count(void)
 {
-	struct pginfo **root = &o->slots[pg->chunk.class_no].avail;
-
-	pgheap_remove(root, pg);
-	if ((!spare || !chunk_spare_put(o, pg)) && !chunk_page_release(o, pg))
-		pgheap_insert(root, pg);
+	return load_relaxed(&page_surplus) && chunk_poke > POKE_SOON ? POKE_SOON : chunk_poke;
 }
 
 /* Frees of the current page until the next look: any number, so as to follow no loop's step. */
@@ -143,7 +140,7 @@ poke_set(struct owner *o, struct slot *slot)
 {
 	struct pginfo *pg = slot->page;
 	int32_t before = page_counts(pg)->countdown;
-	size_t nfree, n = chunk_poke;
+	size_t nfree, n = poke_count();
 
 	if (LIKELY(load_relaxed(&owner_watch.any) == 0)) {
 		countdown_set(o, pg, n);
@@ -158,6 +155,30 @@ poke_set(struct owner *o, struct slot *slot)
 }
 
 void
+chunk_hurry(struct owner *o)
+{
+	if (o->hurried || o == &owner_none)
+		return;
+	o->hurried = true;
+	for (unsigned c = 0; c < CLASS_COUNT; c++)
+		if (o->slots[c].page != NULL)
+			poke_set(o, &o->slots[c]);
+}
+
+/* An available page has no chunk in use. */
+static void
+page_empty(struct owner *o, struct pginfo *pg, bool spare)
+{
+	struct pginfo **root = &o->slots[pg->chunk.class_no].avail;
+
+	pgheap_remove(root, pg);
+	if ((!spare || !chunk_spare_put(o, pg)) && !chunk_page_release(o, pg))
+		pgheap_insert(root, pg);
+	if (UNLIKELY(load_relaxed(&page_surplus)))
+		chunk_hurry(o);
+}
+
+void
 chunk_event(struct owner *o, struct pginfo *pg)
 {
 	const struct size_class *c = &size_classes[pg->chunk.class_no];
@@ -166,8 +187,13 @@ chunk_event(struct owner *o, struct pginfo *pg)
 
 	switch ((enum page_state)pg->chunk.state) {
 	case PAGE_CURRENT:
-		slot->word = &owner_nothing;
-		slot->none = 0;
+		if (UNLIKELY(o->hurried))
+			page_tick();
+		o->hurried = load_relaxed(&page_surplus);
+		if (!o->hurried || load_relaxed(&owner_watch.any) != 0) {
+			slot->word = &owner_nothing;
+			slot->none = 0;
+		}
 		poke_set(o, slot);
 		return;
 	case PAGE_FULL:
@@ -205,7 +231,7 @@ page_make_current(struct owner *o, struct slot *slot, struct pginfo *pg)
 		lock_drop(LOCK_PURGE);
 	}
 	nfree = pg->chunk.nchunks - (size_t)page_counts(pg)->countdown;
-	countdown_set(o, pg, chunk_poke);
+	countdown_set(o, pg, poke_count());
 	if (UNLIKELY(load_relaxed(&owner_watch.any) != 0)) {
 		if (o->watch != NULL)
 			o->watch->seen[slot->class_no] = WATCH_UNSEEN;
@@ -216,7 +242,7 @@ page_make_current(struct owner *o, struct slot *slot, struct pginfo *pg)
 	slot->page = pg;
 	slot->bits = pg->bits;
 	slot->base = page_address(pg);
-	slot->pass_start = (int32_t)chunk_poke;
+	slot->pass_start = page_counts(pg)->countdown;
 	slot->at = 0;
 	slot->end = (uint8_t)end;
 	slot_set(slot, 0);
@@ -287,6 +313,8 @@ chunk_take_slow(struct owner *o, struct slot *slot, size_t n)
 	void *chunk;
 
 	note_rounding(o, slot->class_no, n);
+	if (UNLIKELY(load_relaxed(&page_surplus)))
+		page_tick();
 	while (!chunk_advance(slot, &chunk))
 		if (!page_next(o, slot))
 			return NULL;

@@ -255,6 +255,8 @@ size_t chunk_live(const struct pginfo *pg);
 /* Collects the frees of other threads, of all classes or one. */
 void chunk_drain(struct owner *o);
 void chunk_drain_class(struct owner *o, unsigned class_no);
+/* Much of what is free is backed by memory: the owner looks after it from now on, see page_tick. */
+void chunk_hurry(struct owner *o);
 /* Gives up the owner's current pages: each becomes available, full, or is released. */
 void chunk_retire_all(struct owner *o);
 /* Takes a page that changes hands out of its owner's heap, or puts it into the new one's. */

@@ -121,6 +121,7 @@ struct owner {
 	int thread;                              /* the kernel's number of its thread */
 	uint64_t spare_ms;                       /* when it emptied a page last; others read it */
 	struct pginfo *spare[SPARE_MAX];         /* empty pages, as far as nobody took them */
+	bool hurried;                            /* its current pages were told of page_surplus */
 	unsigned nvisits;                        /* pages that malloc came to the end of */
 	unsigned npushes;                        /* pages pushed on inboxes of others */
 	unsigned exit_rounds;                    /* destructor rounds the ending thread has seen */

@@ -245,6 +245,8 @@ free_other(void *p, const char *func)
 		fault = free_chunk(pg, p, kind);
 	} else if (kind == MALLOC_FIRST) {
 		fault = watched_free_large(pg, p);
+		if (UNLIKELY(load_relaxed(&page_surplus)))
+			chunk_hurry(owner_self);
 	} else if (sample_owns(p)) {
 		fault = sample_free(p, func);
 	} else if (opt.others && heap_is_foreign(p)) {

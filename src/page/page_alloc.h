@@ -18,6 +18,12 @@ extern bool page_random;
 extern bool page_blocks;
 #define BLOCK_NPAGES ((size_t)32) /* 2 MiB: a huge page, where OS pages have 4 KiB */
 extern int page_cache_shift;
+/*
+ * Much of what is free is backed by memory: who takes chunks on a slow path then calls page_tick,
+ * which gives back what nobody needed meanwhile. Set under the page lock, read as a hint.
+ */
+extern bool page_surplus HIDDEN;
+NOINLINE COLD void page_tick(void);
 
 /* Figures of the page layer, in pages unless said otherwise; read them under the page lock. */
 struct page_layer {

@@ -6,7 +6,8 @@
  * at most what brings the pages in use back to their recent peak, and some more. And decay: what
  * stayed dirty through a whole interval was not needed in it, so it goes back at its end. Both take
  * from the highest run down, since reuse goes from the lowest up. There is no helper thread: the
- * clock is looked at when runs come and go.
+ * clock is looked at when runs come and go, and while much is dirty also when malloc goes on to
+ * another word of a bitmap, so that a program at rest needs no large allocations to become small.
  */
 #include "page/purge.h"
 
@@ -21,7 +22,11 @@
 #define DECAY_MS 500U
 #define BLOCK_NUSED_MIN ((size_t)512)   /* 32 MiB: of which a block is a sixteenth */
 
+/* Free memory that a program which asks for no more pages is relieved of. */
+#define SURPLUS_MIN ((size_t)128)       /* 8 MiB, and a quarter of what is in use */
+
 bool page_blocks;
+bool page_surplus;
 int page_cache_shift;
 
 static uint64_t decay_at;     /* end of the interval */
@@ -113,6 +118,25 @@ dirty_cap(void)
 	return page_cache_shift < 0 ? cap >> -page_cache_shift : cap << page_cache_shift;
 }
 
+static void
+surplus_set(void)
+{
+	size_t n = page_layer.ndirty;
+
+	store_relaxed(&page_surplus, n > SURPLUS_MIN && n > page_layer.nused / 4);
+}
+
+/* At the end of an interval: what was dirty all through it goes back. */
+static void
+decay(uint64_t now)
+{
+	if (decay_at != 0 && decay_floor != 0 && page_layer.ndirty >= decay_floor)
+		purge_down_to(page_layer.ndirty - decay_floor);
+	peak -= (peak - page_layer.nused) / 4;
+	store_relaxed(&decay_at, now + DECAY_MS);
+	decay_floor = page_layer.ndirty;
+}
+
 void
 purge_due(void)
 {
@@ -121,16 +145,24 @@ purge_due(void)
 
 	if (page_layer.ndirty > cap)
 		purge_down_to(cap - cap / 4);
-	if (page_layer.ndirty == 0)
+	if (page_layer.ndirty != 0 && (now = env_clock_ms()) >= decay_at)
+		decay(now);
+	surplus_set();
+}
+
+void
+page_tick(void)
+{
+	uint64_t now = env_clock_ms();
+
+	if (now < load_relaxed(&decay_at))
 		return;
-	now = env_clock_ms();
-	if (now < decay_at)
-		return;
-	if (decay_at != 0 && decay_floor != 0 && page_layer.ndirty >= decay_floor)
-		purge_down_to(page_layer.ndirty - decay_floor);
-	peak -= (peak - page_layer.nused) / 4;
-	decay_at = now + DECAY_MS;
-	decay_floor = page_layer.ndirty;
+	lock_take(LOCK_PAGE);
+	/* A run that comes ends an interval that is over, so for the whole of another none came. */
+	if (now >= decay_at + DECAY_MS)
+		decay_floor = page_layer.ndirty;
+	purge_due();
+	lock_drop(LOCK_PAGE);
 }
 
 void

@@ -235,6 +235,28 @@ idle_threads(void *arg)
 	return phkmalloc_check() != 0;
 }
 
+/* So does one that makes small requests only, which need no page. */
+static int
+small_work(void *arg)
+{
+	struct held h;
+
+	(void)arg;
+	free(malloc(64));
+	level->start = status_kib("RssAnon:");
+	h = fill(200 * MB, 0);
+	level->full = status_kib("RssAnon:");
+	empty(&h);
+	munmap(h.p, h.count * sizeof(void *));
+	for (int i = 0; i < 40; i++) {
+		for (int k = 0; k < 20; k++)
+			free(malloc(64));
+		usleep(50000);
+	}
+	level->freed = status_kib("RssAnon:");
+	return phkmalloc_check() != 0;
+}
+
 int
 main(void)
 {
@@ -251,6 +273,11 @@ main(void)
 	    level->start, level->full, level->freed);
 	ok(e.status == 0 && level->freed < level->start + 30 * 1024,
 	    "memory goes back by itself within seconds of little work");
+	child_run(&e, small_work, NULL);
+	printf("# small: RSS at start %zu, full %zu, after two seconds of small requests %zu KiB\n",
+	    level->start, level->full, level->freed);
+	ok(e.status == 0 && level->freed < level->start + 30 * 1024,
+	    "memory goes back within seconds of small requests");
 	child_run(&e, sparse, NULL);
 	printf("# sparse: RSS %zu KiB, after malloc_trim %zu KiB\n", level->freed, level->trimmed);
 	ok(e.status == 0, "one chunk in 1024 stays as it was, and all others can be used again");
