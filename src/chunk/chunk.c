@@ -165,6 +165,16 @@ chunk_hurry(struct owner *o)
 			poke_set(o, &o->slots[c]);
 }
 
+/* There is free memory that the program may need no more. */
+static void
+look_after(const struct owner *o)
+{
+	page_tick();
+	/* Who holds a lock for the owner leaves it to others. */
+	if (load_relaxed(&page_rest) && o == owner_self)
+		chunk_rest();
+}
+
 /* An available page has no chunk in use. */
 static void
 page_empty(struct owner *o, struct pginfo *pg, bool spare)
@@ -188,7 +198,7 @@ chunk_event(struct owner *o, struct pginfo *pg)
 	switch ((enum page_state)pg->chunk.state) {
 	case PAGE_CURRENT:
 		if (UNLIKELY(o->hurried))
-			page_tick();
+			look_after(o);
 		o->hurried = load_relaxed(&page_surplus);
 		if (!o->hurried || load_relaxed(&owner_watch.any) != 0) {
 			slot->word = &owner_nothing;
@@ -314,7 +324,7 @@ chunk_take_slow(struct owner *o, struct slot *slot, size_t n)
 
 	note_rounding(o, slot->class_no, n);
 	if (UNLIKELY(load_relaxed(&page_surplus)))
-		page_tick();
+		look_after(o);
 	while (!chunk_advance(slot, &chunk))
 		if (!page_next(o, slot))
 			return NULL;

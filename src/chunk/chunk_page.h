@@ -30,6 +30,9 @@ bool chunk_spare_release(struct owner *o, struct pginfo *pg);
 #define COLLAPSE_VISITS_MIN 65536U
 void chunk_collapse(void);
 
+/* The owner takes a step, when page_rest says so and it is time; with no lock held. */
+void chunk_rest(void);
+
 /* The page is not current, or not any more, see chunk_purge. */
 ALWAYS_INLINE void
 page_state_set(struct pginfo *pg, enum page_state state)

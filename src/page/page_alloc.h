@@ -24,6 +24,12 @@ extern int page_cache_shift;
  */
 extern bool page_surplus HIDDEN;
 NOINLINE COLD void page_tick(void);
+/*
+ * Set when for a whole interval no memory came or went: the program is at rest, and memory inside
+ * pages of chunks can go back, too. page_surplus stays until somebody tells that this is over.
+ */
+extern bool page_rest HIDDEN;
+void page_rest_over(void);
 
 /* Figures of the page layer, in pages unless said otherwise; read them under the page lock. */
 struct page_layer {

@@ -27,6 +27,7 @@
 
 bool page_blocks;
 bool page_surplus;
+bool page_rest;
 int page_cache_shift;
 
 static uint64_t decay_at;     /* end of the interval */
@@ -123,7 +124,8 @@ surplus_set(void)
 {
 	size_t n = page_layer.ndirty;
 
-	store_relaxed(&page_surplus, n > SURPLUS_MIN && n > page_layer.nused / 4);
+	store_relaxed(&page_surplus,
+	    page_rest || (n > SURPLUS_MIN && n > page_layer.nused / 4));
 }
 
 /* At the end of an interval: what was dirty all through it goes back. */
@@ -158,10 +160,24 @@ page_tick(void)
 	if (now < load_relaxed(&decay_at))
 		return;
 	lock_take(LOCK_PAGE);
-	/* A run that comes ends an interval that is over, so for the whole of another none came. */
-	if (now >= decay_at + DECAY_MS)
-		decay_floor = page_layer.ndirty;
-	purge_due();
+	if (now >= decay_at) {
+		/* A run that comes ends an interval that is over: in the whole of another none came. */
+		if (now >= decay_at + DECAY_MS)
+			decay_floor = page_layer.ndirty;
+		if (page_layer.ndirty != 0 && decay_floor == page_layer.ndirty)
+			store_relaxed(&page_rest, true);
+		purge_due();
+		store_relaxed(&decay_at, now + DECAY_MS);
+	}
+	lock_drop(LOCK_PAGE);
+}
+
+void
+page_rest_over(void)
+{
+	lock_take(LOCK_PAGE);
+	store_relaxed(&page_rest, false);
+	surplus_set();
 	lock_drop(LOCK_PAGE);
 }
 

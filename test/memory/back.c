@@ -257,6 +257,37 @@ small_work(void *arg)
 	return phkmalloc_check() != 0;
 }
 
+/* And once no page comes or goes, what is free in pages partly in use goes back, bit by bit. */
+static int
+at_rest(void *arg)
+{
+	size_t lost = 0;
+	struct held h;
+
+	(void)arg;
+	h = fill(100 * MB, 64);
+	level->full = status_kib("RssAnon:") - h.count * sizeof(void *) / 1024;
+	for (size_t i = 0; i < h.count; i++)
+		if (i > h.count / 2 || i % 1024 != 500)
+			free(h.p[i]);
+	for (int i = 0; i < 80; i++) {
+		for (int k = 0; k < 20; k++)
+			free(malloc(64));
+		usleep(50000);
+	}
+	level->freed = status_kib("RssAnon:") - h.count * sizeof(void *) / 1024;
+	for (size_t i = 500; i <= h.count / 2; i += 1024)
+		for (size_t k = 0; k < 64; k++)
+			lost += h.p[i][k] != (unsigned char)(i % 251);
+	for (size_t i = 0; i < h.count; i++)
+		if (i > h.count / 2 || i % 1024 != 500)
+			memset(h.p[i] = malloc(64), (int)(i % 251), 64);
+	for (size_t i = 0; i < h.count; i++)
+		for (size_t k = 0; k < 64; k++)
+			lost += h.p[i][k] != (unsigned char)(i % 251);
+	return lost != 0 || phkmalloc_check() != 0;
+}
+
 int
 main(void)
 {
@@ -278,6 +309,11 @@ main(void)
 	    level->start, level->full, level->freed);
 	ok(e.status == 0 && level->freed < level->start + 30 * 1024,
 	    "memory goes back within seconds of small requests");
+	child_run(&e, at_rest, NULL);
+	printf("# at rest: RSS full %zu, after four seconds of small requests %zu KiB\n",
+	    level->full, level->freed);
+	ok(e.status == 0 && level->freed < 9 * 1024,
+	    "at rest the OS pages between chunks in use go back, too, and can be used again");
 	child_run(&e, sparse, NULL);
 	printf("# sparse: RSS %zu KiB, after malloc_trim %zu KiB\n", level->freed, level->trimmed);
 	ok(e.status == 0, "one chunk in 1024 stays as it was, and all others can be used again");
