@@ -50,7 +50,8 @@ malloc_slow(size_t n)
 	struct owner *o = owner_self;
 	void *p;
 
-	if (LIKELY(n <= CLASS_DIRECT_MAX) && LIKELY(!o->alert) && LIKELY(!load_relaxed(&page_surplus)) &&
+	if (LIKELY(n <= CLASS_DIRECT_MAX) && LIKELY(!o->alert) &&
+	    LIKELY(!load_relaxed(&page_surplus)) &&
 	    LIKELY(chunk_advance(o->direct[(n + 15) / 16], &p)))
 		return p;
 	return malloc_slower(n);
