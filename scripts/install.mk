@@ -12,6 +12,8 @@ MANDIR ?= $(DATADIR)/man
 PKGCONFIGDIR ?= $(LIBDIR)/pkgconfig
 CMAKEDIR ?= $(LIBDIR)/cmake/phkmalloc
 COMPLETIONDIR ?= $(DATADIR)/bash-completion/completions
+ZSHDIR ?= $(DATADIR)/zsh/site-functions
+FISHDIR ?= $(DATADIR)/fish/vendor_completions.d
 # Where gdb looks for what belongs to a library that it meets.
 GDBDIR ?= $(DATADIR)/gdb/auto-load$(LIBDIR)
 INSTALL ?= install
@@ -19,6 +21,8 @@ INSTALL ?= install
 INSTALL_MAN := $(wildcard man/*.[1-9])
 INSTALL_HEADERS := $(wildcard include/*.h)
 INSTALL_COMPLETIONS := $(wildcard share/bash-completion/completions/*)
+INSTALL_ZSH := $(wildcard share/zsh/site-functions/*)
+INSTALL_FISH := $(wildcard share/fish/vendor_completions.d/*)
 INSTALL_GDB := share/gdb/auto-load/libphkmalloc.so-gdb.py
 INSTALL_SO = libphkmalloc.so.$(VERSION)
 INSTALL_TEMPLATES := scripts/phkmalloc.pc.in scripts/phkmalloc-static.pc.in
@@ -30,6 +34,8 @@ INSTALLED = $(addprefix $(LIBDIR)/,$(INSTALL_SO) $(SONAME) libphkmalloc.so libph
 	$(INSTALL_HEADERS:include/%=$(INCLUDEDIR)/%) $(BINDIR)/phkmalloc \
 	$(foreach m,$(INSTALL_MAN),$(MANDIR)/man$(subst .,,$(suffix $m))/$(notdir $m)) \
 	$(INSTALL_COMPLETIONS:share/bash-completion/completions/%=$(COMPLETIONDIR)/%) \
+	$(INSTALL_ZSH:share/zsh/site-functions/%=$(ZSHDIR)/%) \
+	$(INSTALL_FISH:share/fish/vendor_completions.d/%=$(FISHDIR)/%) \
 	$(GDBDIR)/$(INSTALL_SO)-gdb.py
 # For lists of files that may be empty: $(call install_each,MODE,FILES,FOLDER)
 install_each = $(if $2,$(INSTALL) -d '$(DESTDIR)$3' && $(INSTALL) -m $1 $2 '$(DESTDIR)$3/',:)
@@ -53,6 +59,8 @@ install: all
 		install_each,644,$m,$(MANDIR)/man$(subst .,,$(suffix $m))) &&) :
 	@$(call install_each,755,$(wildcard $(B)/phkmalloc),$(BINDIR))
 	@$(call install_each,644,$(INSTALL_COMPLETIONS),$(COMPLETIONDIR))
+	@$(call install_each,644,$(INSTALL_ZSH),$(ZSHDIR))
+	@$(call install_each,644,$(INSTALL_FISH),$(FISHDIR))
 	@$(INSTALL) -d '$(DESTDIR)$(GDBDIR)'
 	@$(INSTALL) -m 644 $(INSTALL_GDB) '$(DESTDIR)$(GDBDIR)/$(INSTALL_SO)-gdb.py'
 	@$(call install_filled,$(INSTALL_TEMPLATES),$(PKGCONFIGDIR))

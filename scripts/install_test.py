@@ -97,6 +97,8 @@ def installs(root):
     wanted += [f"{PREFIX}/share/man/man{page[-1]}/{os.path.basename(page)}"
                for page in glob.glob(os.path.join(ROOT, "man/*.[1-9]"))]
     wanted += [f"{PREFIX}/share/bash-completion/completions/phkmalloc",
+               f"{PREFIX}/share/zsh/site-functions/_phkmalloc",
+               f"{PREFIX}/share/fish/vendor_completions.d/phkmalloc.fish",
                f"{PREFIX}/share/gdb/auto-load{LIBDIR}/libphkmalloc.so.{full}-gdb.py"]
     good = make("install", root)
     have = {"/" + path for path in files(root)} - {PREFIX + "/bin/phkmalloc"}

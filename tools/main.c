@@ -93,7 +93,11 @@ static const struct command commands[] = {
 	    "what is in use, by stacks",
 	    "Prints what a process allocated while it was looked at and still has in use, or what a\n"
 	    "program has in use at its end, grouped by stack, largest first. Of a program every\n"
-	    "allocation is counted, of a process one for each MiB. Options are those of profile.\n" },
+	    "allocation is counted, of a process one for each MiB.\n\n"
+	    "  --seconds N     of a process: so long, 10 without; since its start if option B is on\n"
+	    "  --rate BYTES    a sample for so many bytes on average; all: everything\n"
+	    "  --top N         so many stacks, 20 without\n"
+	    "  --full          all of each stack\n" },
 	{ "core", command_core, "core COREFILE stat [--json | --openmetrics] [--threads] | map -o FILE",
 	    "the same of a core file",
 	    "What stat and map say of a process, of what a core file kept of one. The files that the\n"

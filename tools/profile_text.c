@@ -96,6 +96,9 @@ profile_text(FILE *f, const struct profile *p, bool live, size_t rows_max, bool 
 	    show_bytes((uint64_t)llround(bytes)), show_count((uint64_t)llround(objects)),
 	    live ? "in use" : "made", n);
 	put_basis(f, p);
+	if (live && n == 0 && p->row_count > 0)
+		fputs("All that was seen was freed again; \"phkmalloc profile --allocated\" tells whose it "
+		    "was.\n", f);
 	for (size_t i = 0; i < p->row_count && shown < rows_max; i++) {
 		const struct profile_row *r = &p->rows[i];
 		double b = live ? r->e.live_bytes : r->e.bytes;

@@ -8,6 +8,7 @@
 
 #include <curses.h>
 #include <getopt.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -182,6 +183,21 @@ draw_history(const struct view *v, int y)
 	printw(" %s in use, of the last %zu looks", show_bytes(most), n);
 }
 
+/* The rest of a line, as far as there is room. */
+static __attribute__((format(printf, 1, 2))) void
+say(const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	/* The last column would take the cursor to the next line. */
+	if (getcurx(stdscr) < COLS - 1)
+		addnstr(text, COLS - 1 - getcurx(stdscr));
+}
+
 static void
 draw_head(const struct view *v, const struct target *t)
 {
@@ -193,25 +209,28 @@ draw_head(const struct view *v, const struct target *t)
 
 	strftime(clock, sizeof(clock), "%H:%M:%S", localtime_r(&when, &tm));
 	attron(A_BOLD);
-	mvprintw(0, 0, "%s", t->program);
+	move(0, 0);
+	say("%s", t->program);
 	attroff(A_BOLD);
-	printw(", process %d, %s, options %s", t->pid, clock,
+	say(", process %d, %s, options %s", t->pid, clock,
 	    s->options[0] == '\0' ? "default" : s->options);
 	if (v->ended || v->paused) {
 		attron(A_REVERSE);
-		printw("%s", v->ended ? "  has ended: these are its last figures " : "  paused ");
+		say("%s", v->ended ? "  has ended: its last figures " : "  paused ");
 		attroff(A_REVERSE);
 	}
-	mvprintw(1, 0, "in use %s of %s, free %s, resident %s", show_bytes(s->live_nbytes),
+	move(1, 0);
+	say("in use %s of %s, free %s, resident %s", show_bytes(s->live_nbytes),
 	    show_bytes(s->npages * s->page_nbytes), show_bytes(s->free_npages * s->page_nbytes),
 	    show_bytes(v->k.rss));
-	mvprintw(2, 0, "malloc/s %s, free/s %s, owners %s",
+	move(2, 0);
+	say("malloc/s %s, free/s %s, owners %s",
 	    show_count((uint64_t)rate(s->nmalloc, v->before.nmalloc, seconds)),
 	    show_count((uint64_t)rate(s->nfree, v->before.nfree, seconds)),
 	    show_count(s->owners_live + s->owners_parked + s->owners_other));
-	printw(", asked for about %s", show_bytes(s->asked_nbytes));
+	say(", asked for about %s", show_bytes(s->asked_nbytes));
 	if (s->unsettled_npages != 0)
-		printw(", %s unsettled", show_bytes(s->unsettled_npages * s->page_nbytes));
+		say(", %s unsettled", show_bytes(s->unsettled_npages * s->page_nbytes));
 	draw_history(v, 3);
 }
 
@@ -261,10 +280,11 @@ draw(struct view *v, const struct target *t)
 		draw_help();
 	for (int i = 0; !v->help && i < room && i + v->scroll < n; i++)
 		draw_row(i + ROWS_AT, &rows[i + v->scroll]);
-	mvprintw(LINES - 1, 0, "s sort  r reverse  g growth from now  p pause  h help  q quit");
-	printw("   every %u s", v->seconds);
+	move(LINES - 1, 0);
+	say("s sort  r reverse  g growth  p pause  h help  q quit");
+	say("   every %u s", v->seconds);
 	if (n > room && !v->help)
-		printw("   rows %d to %d of %d", v->scroll + 1,
+		say("   %d to %d of %d", v->scroll + 1,
 		    v->scroll + room < n ? v->scroll + room : n, n);
 	refresh();
 }

@@ -97,6 +97,9 @@ def test_churn(folder):
             "occupied" not in x, "a smaller terminal has fewer columns and rows")
     t.keys("Down", "Down")
     t.shows(r"^ +48 .*^ +64 ", "arrows show other rows")
+    t.tmux("resize-window", "-x", "44", "-y", "12")
+    t.until(lambda x: re.search(r"^malloc/s [^\n]*\n\n\n +size", x, re.M),
+            "what does not fit into a line does not go into the next")
     t.tmux("resize-window", "-x", "20", "-y", "4")
     time.sleep(0.3)
     t.tmux("resize-window", "-x", "130", "-y", "50")
@@ -107,7 +110,7 @@ def test_churn(folder):
     t.shows(r"paused", "p pauses")
     t.keys("p")
     stop(p)
-    t.shows(r"has ended: these are its last figures.*^ +16 ", "the last figures of one that ended")
+    t.shows(r"has ended: its last figures.*^ +16 ", "the last figures of one that ended")
     t.keys("q")
     t.shows(r"status 0", "q ends it")
     t.close()
