@@ -70,6 +70,8 @@ void kernel_figures(const struct target *t, struct kernel_figures *k);
 /* "12.3 MiB" and "1,234,567" in one of a few buffers that take turns. */
 const char *show_bytes(uint64_t n);
 const char *show_count(uint64_t n);
+/* "1 run", "1,234 runs". */
+const char *show_things(uint64_t n, const char *one);
 /* A part of a whole in percent; 0 of nothing. */
 double percent(uint64_t part, uint64_t whole);
 /* A string with quotes, for JSON and for labels of metrics. */

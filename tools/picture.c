@@ -312,11 +312,11 @@ draw_head(struct picture *p)
 	    s->library);
 	text(p, MARGIN, 80, 13, false, 0, SOFT, words);
 	snprintf(words, sizeof(words), "%s in use of %s: chunks %s (%.0f %% occupied), large %s, "
-	    "free %s in %s runs. A cell is %s.", show_bytes(s->live_nbytes),
+	    "free %s in %s. A cell is %s.", show_bytes(s->live_nbytes),
 	    show_bytes(s->npages * s->page_nbytes), show_bytes(s->chunk_npages * s->page_nbytes),
 	    percent(chunk_bytes(s), s->chunk_npages * s->page_nbytes),
 	    show_bytes(s->large_npages * s->page_nbytes),
-	    show_bytes(s->free_npages * s->page_nbytes), show_count(s->free_runs),
+	    show_bytes(s->free_npages * s->page_nbytes), show_things(s->free_runs, "run"),
 	    show_bytes(p->group * s->page_nbytes));
 	text(p, MARGIN, 104, 13, false, 0, INK, words);
 }

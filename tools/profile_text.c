@@ -73,7 +73,8 @@ put_basis(FILE *f, const struct profile *p)
 		fprintf(f, "Estimated from %s samples, one for %s allocated on average.\n",
 		    show_count(n), show_bytes(p->rate));
 	if (n == 0 && p->nlost == 0)
-		fputs("Nothing was sampled: little was allocated, or options C, F, J or T are on.\n", f);
+		fputs("Nothing was sampled: little was allocated (see --rate), or options C, F, J or T "
+		    "are on.\n", f);
 	if (p->nlost != 0)
 		fprintf(f, "%s samples are missing: the library had no room for them.\n",
 		    show_count(p->nlost));

@@ -16,7 +16,7 @@
 static char *
 next_buffer(void)
 {
-	static char buffers[BUFFERS][32];
+	static char buffers[BUFFERS][64];
 	static unsigned next;
 
 	return buffers[next++ % BUFFERS];
@@ -50,6 +50,15 @@ show_count(uint64_t n)
 		b[at++] = digits[i];
 	}
 	b[at] = '\0';
+	return b;
+}
+
+const char *
+show_things(uint64_t n, const char *one)
+{
+	char *b = next_buffer();
+
+	snprintf(b, 64, "%s %s%s", show_count(n), one, n == 1 ? "" : "s");
 	return b;
 }
 

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <time.h>
+#include <unistd.h>
 
 static void
 print_head(FILE *f, const struct look *l)
@@ -29,21 +30,22 @@ print_totals(FILE *f, const struct snapshot *s)
 {
 	uint64_t page = s->page_nbytes;
 
-	fprintf(f, "\nin use       %11s  in %s chunks and %s large allocations\n",
-	    show_bytes(s->live_nbytes), show_count(s->chunk_live), show_count(s->large_count));
+	fprintf(f, "\nin use       %11s  in %s and %s\n", show_bytes(s->live_nbytes),
+	    show_things(s->chunk_live, "chunk"), show_things(s->large_count, "large allocation"));
 	fprintf(f, "asked for    %11s  of it, estimated; the other %.1f %% is rounding up\n",
 	    show_bytes(s->asked_nbytes),
 	    percent(s->live_nbytes - s->asked_nbytes, s->live_nbytes));
-	fprintf(f, "heap         %11s  in %s pages, %s in use at most; of which\n",
-	    show_bytes(s->npages * page), show_count(s->npages), show_bytes(s->nused_max * page));
-	fprintf(f, "  chunks     %11s  %.1f %% occupied; %s OS pages without a chunk in use\n",
+	fprintf(f, "heap         %11s  in %s, %s in use at most; of which\n",
+	    show_bytes(s->npages * page), show_things(s->npages, "page"),
+	    show_bytes(s->nused_max * page));
+	fprintf(f, "  chunks     %11s  %.1f %% full; %s empty\n",
 	    show_bytes(s->chunk_npages * page),
 	    percent(chunk_bytes(s), s->chunk_npages * page),
-	    show_count(s->hollow));
+	    show_things(s->hollow, "OS page"));
 	fprintf(f, "  large      %11s  %s asked for\n", show_bytes(s->large_npages * page),
 	    show_bytes(s->large_nbytes));
-	fprintf(f, "  free       %11s  in %s runs, the longest %s; %s not yet given back\n",
-	    show_bytes(s->free_npages * page), show_count(s->free_runs),
+	fprintf(f, "  free       %11s  in %s, the longest %s; %s dirty\n",
+	    show_bytes(s->free_npages * page), show_things(s->free_runs, "run"),
 	    show_bytes(s->free_longest * page), show_bytes(s->free_ndirty * page));
 	if (s->guard_npages != 0)
 		fprintf(f, "  guards     %11s\n", show_bytes(s->guard_npages * page));
@@ -123,6 +125,7 @@ struct request {
 	enum stat_format format;
 	bool all;
 	bool threads;
+	uint64_t denied;  /* processes that may not be read */
 	const char *path;
 	unsigned seconds; /* between two looks; 0 for one only */
 	char **pids;
@@ -190,8 +193,10 @@ look_at_all(struct request *r)
 
 		if (pid > 0 && target_try_pid(&l.t, (pid_t)pid) && add_look(r, &l))
 			continue;
-		if (pid > 0)
+		if (pid > 0) {
+			r->denied += l.t.status == STATUS_NOT_PERMITTED;
 			target_close(&l.t);
+		}
 	}
 	if (d != NULL)
 		closedir(d);
@@ -238,6 +243,10 @@ look_once(struct request *r)
 		status = look_at_each(r);
 	if (r->count > 0 || r->all)
 		print_looks(r);
+	if (r->denied > 0 && r->format == STAT_TEXT && geteuid() != 0)
+		fprintf(stderr, "phkmalloc: there are %s more that only their users and root may read\n",
+		    show_count(r->denied));
+	r->denied = 0;
 	for (size_t i = 0; i < r->count; i++) {
 		snapshot_free(&r->looks[i].s);
 		target_close(&r->looks[i].t);

@@ -60,9 +60,10 @@ trouble_open(struct target *t, int error)
 	if (error == ENOENT || error == ESRCH)
 		target_trouble(t, STATUS_NO_PROCESS, "no such process: %d", t->pid);
 	else if (error == EACCES || error == EPERM)
-		target_trouble(t, STATUS_NOT_PERMITTED,
-		    "not permitted to read process %d: only its user or root may%s", t->pid,
-		    yama_forbids() ? ", and with kernel.yama.ptrace_scope as it is here only root" : "");
+		target_trouble(t, STATUS_NOT_PERMITTED, "not permitted to read process %d: %s", t->pid,
+		    geteuid() == 0 ? "the system does not let even this root do that, see ptrace(2)" :
+		    yama_forbids() ? "with kernel.yama.ptrace_scope as it is here only root may" :
+		    "only its user or root may");
 	else
 		target_trouble(t, STATUS_OTHER, "process %d: %s", t->pid, strerror(error));
 }

@@ -233,6 +233,10 @@ def test_errors(folder):
         os.chmod(folder, 0o755)
         r = subprocess.run([copy, "stat", str(quiet.pid)], capture_output=True, text=True, **nobody)
         report(r.returncode == 4 and "not permitted" in r.stderr, "another user's process", r)
+        r = subprocess.run([copy, "stat", "--all"], capture_output=True, text=True, **nobody)
+        report(r.returncode == 0 and str(quiet.pid) not in r.stdout and
+               re.search(r"there are [\d,]+ more that only their users", r.stderr),
+               "all processes are not all when others' may not be read", r)
     else:
         print(f"ok {COUNT + 1} - another user's process # SKIP needs root")
     for what, status, words, args, options in cases:
