@@ -385,28 +385,36 @@ chunk_link(struct owner *o, struct pginfo *pg)
 }
 
 void
+chunk_settle(struct owner *o, struct pginfo *pg)
+{
+	const struct size_class *c = &size_classes[pg->chunk.class_no];
+	size_t live = chunk_live(pg);
+
+	if (c->nchunks - live < c->wake) {
+		page_state_set(pg, PAGE_FULL);
+		countdown_set(o, pg, c->wake - (c->nchunks - live));
+		return;
+	}
+	page_state_set(pg, PAGE_AVAIL);
+	countdown_set(o, pg, live);
+	pgheap_insert(&o->slots[pg->chunk.class_no].avail, pg);
+	if (live == 0)
+		page_empty(o, pg, false);
+}
+
+void
 chunk_retire_all(struct owner *o)
 {
 	for (unsigned c = 0; c < CLASS_COUNT; c++) {
 		struct slot *slot = &o->slots[c];
 		struct pginfo *pg = slot->page;
-		size_t live;
 
 		if (pg == NULL)
 			continue;
-		live = chunk_live(pg);
 		if (UNLIKELY(load_relaxed(&owner_watch.any) != 0))
-			watch_look(o, pg, pg->chunk.nchunks - live);
-		if (pg->chunk.nchunks - live < size_classes[c].wake) {
-			page_sleep(o, slot, pg->chunk.nchunks - live);
-			continue;
-		}
+			watch_look(o, pg, pg->chunk.nchunks - chunk_live(pg));
 		slot_clear(slot);
-		page_state_set(pg, PAGE_AVAIL);
-		countdown_set(o, pg, live);
-		pgheap_insert(&slot->avail, pg);
-		if (live == 0)
-			page_empty(o, pg, false);
+		chunk_settle(o, pg);
 	}
 }
 

@@ -18,6 +18,10 @@ struct pginfo *chunk_page_new(struct owner *o, unsigned class_no);
 bool chunk_page_release(struct owner *o, struct pginfo *pg);
 /* Keeps an empty page in no list for later; false when that is not to be. */
 bool chunk_spare_put(struct owner *o, struct pginfo *pg);
+/* Says what a page in no list is, by its bits, and puts it where it belongs. */
+void chunk_settle(struct owner *o, struct pginfo *pg);
+/* Moves what other threads have freed into the page's bits: how many chunks. */
+int chunk_collect(struct pginfo *pg);
 /* Gives a page back that its owner keeps, or has just left pending; any thread. */
 bool chunk_spare_release(struct owner *o, struct pginfo *pg);
 

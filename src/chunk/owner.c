@@ -190,7 +190,14 @@ owner_adopt(struct owner *o, unsigned class_no)
 	struct pginfo *pg = NULL;
 	struct owner *from;
 
-	if (LIKELY(load_relaxed(&nparked) == 0) || o->state != OWNER_LIVE)
+	if (o->state != OWNER_LIVE)
+		return NULL;
+	if (UNLIKELY(load_relaxed(&owner_lost))) {
+		pg = owner_find_lost(o, class_no);
+		if (pg != NULL)
+			return pg;
+	}
+	if (LIKELY(load_relaxed(&nparked) == 0))
 		return NULL;
 	lock_take(LOCK_PARKED);
 	from = parked;
@@ -263,13 +270,4 @@ owner_trim_parked(void)
 		any |= owner_trim(o);
 	lock_drop(LOCK_PARKED);
 	return any;
-}
-
-void
-owner_after_fork(void)
-{
-	/* The other threads are gone, perhaps in the middle of a change to their owners. */
-	for (struct owner *o = owner_list; o != NULL; o = o->next)
-		if (o->state == OWNER_LIVE && o != owner_self)
-			o->state = OWNER_LOST;
 }

@@ -10,7 +10,7 @@
  *   OWNER_PARKED   whoever holds LOCK_PARKED
  *   OWNER_LATE     whoever holds LOCK_LATE: serves threads that are past their end
  *   OWNER_SAMPLED  whoever holds LOCK_SAMPLED: has the chunks that a profile follows, and no thread
- *   OWNER_LOST     nobody: its thread was not copied by fork
+ *   OWNER_LOST     nobody: its thread was not copied by fork; its pages are found again, see lost.c
  *
  * A page changes hands by compare-and-swap of pginfo.owner, from an owner without
  * PGINFO_PENDING, by whoever may touch that owner. PGINFO_PENDING is set by the thread that
@@ -189,6 +189,15 @@ struct pginfo *owner_adopt(struct owner *o, unsigned class_no);
  * or at least collects what was freed.
  */
 void owner_adopt_page(struct owner *parked, struct pginfo *pg, unsigned class_no);
+
+/* True while there may be pages of threads that fork did not copy; a hint. */
+extern bool owner_lost;
+/* Takes over some of them, for the caller's owner; a page of the class, in no list, or NULL. */
+struct pginfo *owner_find_lost(struct owner *o, unsigned class_no);
+/* Takes over all that have chunks free. */
+void owner_take_lost(struct owner *o);
+/* After a remote free to one: makes it the caller's own. */
+void owner_take_lost_page(struct pginfo *pg);
 
 /* All owners, newest first; LOCK_PARKED held. */
 extern struct owner *owner_list;

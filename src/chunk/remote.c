@@ -13,6 +13,7 @@
  * test/model has this as a state machine.
  */
 #include "chunk/chunk.h"
+#include "chunk/chunk_page.h"
 
 #include "os/env.h"
 
@@ -97,6 +98,10 @@ chunk_page_push(struct owner *self, struct pginfo *pg)
 
 	if (o == NULL)
 		return;
+	if (UNLIKELY(load_relaxed(&o->state) == OWNER_LOST)) {
+		owner_take_lost_page(pg);
+		return;
+	}
 	/* Once pushed, the page may be anything at any time. */
 	class_no = pg->chunk.class_no;
 	inbox_push(o, pg, class_no);
@@ -151,14 +156,13 @@ freed_twice(const struct pginfo *pg, unsigned w, uint64_t twice)
 	fault_report("free", PTR_FREE_CHUNK, p, &place);
 }
 
-static void
-page_collect(struct owner *o, struct pginfo *pg)
+int
+chunk_collect(struct pginfo *pg)
 {
 	const struct size_class *c = &size_classes[pg->chunk.class_no];
 	uint64_t *remote = chunk_remote(pg);
 	int n = 0;
 
-	__atomic_fetch_and(&pg->owner, ~(uintptr_t)PGINFO_PENDING, __ATOMIC_SEQ_CST);
 	for (unsigned w = 0; w < c->nwords; w++) {
 		uint64_t freed;
 
@@ -173,6 +177,16 @@ page_collect(struct owner *o, struct pginfo *pg)
 		store_relaxed(&pg->bits[w], pg->bits[w] | freed);
 		n += (int)count_bits(freed);
 	}
+	return n;
+}
+
+static void
+page_collect(struct owner *o, struct pginfo *pg)
+{
+	int n;
+
+	__atomic_fetch_and(&pg->owner, ~(uintptr_t)PGINFO_PENDING, __ATOMIC_SEQ_CST);
+	n = chunk_collect(pg);
 	page_counts(pg)->countdown = (int16_t)(page_counts(pg)->countdown - n);
 	/* Empty already and not released only because it was pending: try again. */
 	if (page_counts(pg)->countdown <= 0)

@@ -29,8 +29,11 @@ heap_trim(void)
 {
 	bool any = careful_flush();
 
-	if (owner_self != &owner_none)
+	if (owner_self != &owner_none) {
+		if (load_relaxed(&owner_lost))
+			owner_take_lost(owner_self);
 		any |= owner_trim(owner_self);
+	}
 	any |= owner_trim_spares();
 	any |= owner_trim_parked();
 	any |= profile_trim();

@@ -36,14 +36,19 @@ guard_set(struct pginfo *first)
 }
 
 size_t
-guard_clear(struct pginfo *guard)
+guard_clear(struct pginfo *first, size_t npages)
 {
+	struct pginfo *guard = first + npages;
+
 	ASSERT(guard->large.guard != GUARD_NONE);
 	if (!vm_unguard(page_address(guard), malloc_pagesize))
 		return 0;
 	lock_take(LOCK_PAGE);
 	nguards -= guard->large.guard == GUARD_TRAPS;
 	page_dir_set(guard, MALLOC_FOLLOW);
+	first->large.npages = (uint32_t)npages + 1;
+	if (first->owner == MALLOC_PAGE_MOVING)
+		page_dir_set(first, MALLOC_RUN_MOVING);
 	lock_drop(LOCK_PAGE);
 	return 1;
 }

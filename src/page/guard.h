@@ -15,8 +15,11 @@ extern bool page_traps;
 
 /* Splits the last page off a run that nobody knows of yet, and makes it a guard. */
 void guard_set(struct pginfo *first);
-/* The pages to give back with a run: its guard, 1, if it can be made usable again, else 0. */
-size_t guard_clear(struct pginfo *guard);
+/*
+ * A run of npages is to be given back, and has nobody else's. The pages to give back with it: its
+ * guard, 1, which is part of it from here on, if it can be made usable again, else 0.
+ */
+size_t guard_clear(struct pginfo *first, size_t npages);
 /* With page_traps, makes pages about to be given back trap; true when they are zero after that. */
 bool guard_free(struct pginfo *first, size_t npages);
 

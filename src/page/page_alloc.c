@@ -52,7 +52,7 @@ pages_give(struct pginfo *first, size_t npages)
 	bool zero;
 
 	if (page_guards)
-		npages += guard_clear(first + npages);
+		npages += guard_clear(first, npages);
 	zero = guard_free(first, npages);
 	lock_take(LOCK_PAGE);
 	dirty_set(first, npages, !zero);
@@ -66,7 +66,7 @@ void
 pages_give_clean(struct pginfo *first, size_t npages)
 {
 	if (page_guards)
-		npages += guard_clear(first + npages);
+		npages += guard_clear(first, npages);
 	(void)guard_free(first, npages);
 	lock_take(LOCK_PAGE);
 	page_layer.nused -= npages;
@@ -210,7 +210,7 @@ page_give_for_chunks(struct pginfo *pg, void *meta, size_t nbytes)
 	bool zero;
 
 	if (page_guards)
-		npages += guard_clear(pg + 1);
+		npages += guard_clear(pg, 1);
 	zero = guard_free(pg, npages);
 	lock_take(LOCK_PAGE);
 	store_relaxed(&pg->recip, 0);

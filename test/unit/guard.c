@@ -5,6 +5,7 @@
 #include "page/page_alloc.h"
 #include "unit.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
@@ -63,6 +64,42 @@ works(void)
 	return right && page_check(unit_complain) == 0;
 }
 
+static bool over;
+
+/* Also of the kind that pages of chunks are. */
+static void *
+take_and_give(void *arg)
+{
+	while (!__atomic_load_n(&over, __ATOMIC_RELAXED)) {
+		bool zero;
+		void *meta;
+		struct pginfo *a = pages_take(3, 1, &zero);
+		struct pginfo *b = page_take_for_chunks(256, false, &meta);
+
+		if (a != NULL)
+			pages_give(a, 3);
+		if (b != NULL)
+			page_give_for_chunks(b, meta, 256);
+	}
+	return arg;
+}
+
+/* A walk beside them, which sees each step that has a lock of its own. */
+static bool
+walks(void)
+{
+	pthread_t t;
+	size_t broken = 0;
+
+	if (pthread_create(&t, NULL, take_and_give, NULL) != 0)
+		abort();
+	for (int i = 0; i < 20000; i++)
+		broken += page_check(unit_complain);
+	__atomic_store_n(&over, true, __ATOMIC_RELAXED);
+	pthread_join(t, NULL);
+	return broken == 0;
+}
+
 int
 main(void)
 {
@@ -93,5 +130,7 @@ main(void)
 		pages_give(many[i], 1);
 	promise(page_check(unit_complain) == 0, "all are given back");
 	promise(works(), "and guards can be had again");
+	vm_guard_splits = false;
+	promise(walks(), "a run and its guard are whole to who walks the heap, also when they go");
 	return unit_done();
 }

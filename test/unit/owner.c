@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -41,6 +42,90 @@ leave_behind(void *arg)
 	for (size_t i = 0; i < 1000; i++)
 		p[i] = malloc(64);
 	return NULL;
+}
+
+#define LOST_COUNT 20000
+
+static void *lost_chunks[LOST_COUNT];
+static sem_t lost_ready, lost_over;
+
+/* Holds every fourth of what it allocated, and stays. */
+static void *
+stay(void *arg)
+{
+	for (size_t i = 0; i < LOST_COUNT; i++)
+		lost_chunks[i] = malloc(64);
+	for (size_t i = 0; i < LOST_COUNT; i++)
+		if (i % 4 != 0)
+			free(lost_chunks[i]);
+	sem_post(&lost_ready);
+	while (sem_wait(&lost_over) != 0)
+		;
+	return arg;
+}
+
+/* Pages of chunks whose thread was not copied. */
+static size_t
+lost_pages(void)
+{
+	size_t n = 0;
+
+	for (struct pginfo *pg = arenas[0].page_dir;
+	    pg < arenas[0].page_dir + (arenas[0].limit >> malloc_pageshift); pg++)
+		n += owner_is(pg->owner) && owner_of_word(pg->owner)->state == OWNER_LOST;
+	return n;
+}
+
+/* In a child: free chunks of a thread that is not here come back, and what is freed too. */
+static int
+find_lost(void)
+{
+	size_t before = lost_pages(), again = 0;
+	bool mine;
+
+	if (before < LOST_COUNT * 64 / malloc_pagesize)
+		return 2;
+	free(lost_chunks[0]);
+	mine = owner_of_word(page_dir_find(lost_chunks[0])->owner) == owner_self;
+	for (size_t i = 0; i < LOST_COUNT / 2; i++) {
+		const char *p = malloc(64);
+
+		for (size_t k = 0; k < LOST_COUNT; k += 100)
+			if (page_dir_find(p) == page_dir_find(lost_chunks[k])) {
+				again++;
+				break;
+			}
+	}
+	if (!mine || again < LOST_COUNT / 2 - 2000 || heap_check() != 0)
+		return 3;
+	for (size_t i = 4; i < LOST_COUNT; i += 4)
+		free(lost_chunks[i]);
+	heap_trim();
+	return lost_pages() == 0 && heap_check() == 0 ? 0 : 4;
+}
+
+static void
+forks(void)
+{
+	pthread_t t;
+	int status = -1;
+	pid_t child;
+
+	sem_init(&lost_ready, 0, 0);
+	sem_init(&lost_over, 0, 0);
+	if (pthread_create(&t, NULL, stay, NULL) != 0)
+		abort();
+	while (sem_wait(&lost_ready) != 0)
+		;
+	child = fork();
+	if (child == 0)
+		_exit(find_lost());
+	promise(child > 0 && waitpid(child, &status, 0) == child && status == 0,
+	    "a forked child has the memory of threads that were not copied");
+	if (status != 0)
+		printf("# status %#x\n", (unsigned)status);
+	sem_post(&lost_over);
+	pthread_join(t, NULL);
 }
 
 static unsigned
@@ -94,5 +179,6 @@ main(void)
 	}
 	promise(child > 0 && waitpid(child, &status, 0) == child && status == 0,
 	    "a forked child allocates and its heap is whole");
+	forks();
 	return unit_done();
 }
