@@ -17,13 +17,14 @@ import results
 
 LETTERS = ("B", "C", "E", "F", "G", "H", "J", "JJ", "K", "M", "P", "R", "S", "T", "V", "W", "Z",
            "<<<", ">>>")
-WORKLOADS = ("python", "perl", "sqlite", "churn", "stress-t2")
+WORKLOADS = ("python", "perl", "lua", "churn", "stress-t2")
 DOC, MAN = "doc/options.md", "man/malloc.conf.5"
 
 
 def arguments():
     p = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     p.add_argument("--runs", type=int, default=3, help="rounds (3)")
+    p.add_argument("--scale", type=float, default=1.0, help="times the operations")
     p.add_argument("--subject", default="build/libphkmalloc.so")
     p.add_argument("--bin", default="build/bench")
     p.add_argument("--out", default="build/bench/options")
@@ -33,7 +34,8 @@ def arguments():
 
 def measure(options):
     command = ["bench/run.py", "--subject", options.subject, "--bin", options.bin, "--out",
-               options.out, "--runs", str(options.runs), "--only", ",".join(WORKLOADS),
+               options.out, "--runs", str(options.runs), "--scale", str(options.scale),
+               "--only", ",".join(WORKLOADS),
                "--baseline", "phkmalloc", "--idle", "0",
                "--allocators", ",".join(("phkmalloc",) + LETTERS)]
     for letters in LETTERS:

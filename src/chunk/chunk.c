@@ -336,11 +336,20 @@ chunk_take_slow(struct owner *o, struct slot *slot, size_t n)
 	return chunk;
 }
 
+/* One of the bits set in a word, each as likely as any other. */
+static uint64_t
+random_bit(uint64_t word, uint32_t random)
+{
+	for (unsigned n = (unsigned)((uint64_t)random * count_bits(word) >> 32); n > 0; n--)
+		word &= word - 1;
+	return lowest_bit(word);
+}
+
 void *
 chunk_take_random(struct owner *o, struct slot *slot, size_t n, uint64_t random)
 {
 	const struct size_class *c = &size_classes[slot->class_no];
-	unsigned first = (unsigned)((random >> 32) * c->nwords >> 32), turn = random % 64;
+	unsigned first = (unsigned)((random >> 32) * c->nwords >> 32);
 	const struct pginfo *pg = slot->page;
 	void *p;
 	size_t i;
@@ -351,8 +360,7 @@ chunk_take_random(struct owner *o, struct slot *slot, size_t n, uint64_t random)
 
 		if (word == 0)
 			continue;
-		word = word >> turn | (turn == 0 ? 0 : word << (64 - turn));
-		i = (lowest_bit(word) + turn) % 64;
+		i = random_bit(word, (uint32_t)random);
 		store_relaxed(&pg->bits[w], pg->bits[w] & ~((uint64_t)1 << i));
 		/* From the slot's word: modulo 2^64 it does not matter which way. */
 		return slot->base + (((size_t)w - slot->at) * 64 + i) * slot->size;

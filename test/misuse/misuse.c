@@ -2,6 +2,7 @@
  * The table of mistakes: each is made in a process of its own, with the options given, and ends
  * with exactly the message given. Called with --table it prints the table for people to read.
  */
+#include "effects.h"
 #include "pointers.h"
 #include "samples.h"
 #include "writes.h"
@@ -37,6 +38,7 @@ static const size_t ends[] = {1, 15, 16, 17, 24, 100, 127, 128, 1000, 1024, 4096
 static const size_t sixteens[] = {16, 48, 128, 1024, 4096, 0};
 static const size_t unaligned[] = {1, 24, 100, 1000, 3999, 0};
 static const size_t small[] = {16, 100, 1024, 4096, 5000, 20000, 0};
+static const size_t mixed[] = {16, 100, 1000, 5000, 100000, MB, 0};
 static const size_t thirds[] = {100, 1024, 4096, 5000, 20000, 0};
 static size_t os_page[] = {4096, 0}; /* main makes it the machine's */
 static const size_t numbers[] = {1, 8, 16, 4096, 65536, 0x123450, 0};
