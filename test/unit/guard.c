@@ -93,7 +93,7 @@ walks(void)
 
 	if (pthread_create(&t, NULL, take_and_give, NULL) != 0)
 		abort();
-	for (int i = 0; i < 20000; i++)
+	for (int i = 0; i < 3000; i++)
 		broken += page_check(unit_complain);
 	__atomic_store_n(&over, true, __ATOMIC_RELAXED);
 	pthread_join(t, NULL);

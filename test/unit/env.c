@@ -1,0 +1,72 @@
+/* What the kernel and libc tell of the process, also before libc is set up and when it is odd. */
+#include "os/env.h"
+#include "unit.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* In a process that was started with that environment: as ld.so allocates, before libc has it. */
+static int
+early(void)
+{
+	char text[100];
+	bool right;
+
+	environ = NULL;
+	errno = 17;
+	right = env_get("UNIT_FIRST", text, sizeof(text)) && strcmp(text, "one") == 0;
+	right &= env_get("UNIT_LAST", text, sizeof(text)) && strcmp(text, "last") == 0;
+	right &= env_get("UNIT_FIRST", text, 3) && strcmp(text, "on") == 0;
+	right &= !env_get("UNIT", text, sizeof(text)) && !env_get("UNIT_NONE", text, sizeof(text));
+	program_invocation_short_name = NULL;
+	right &= strcmp(env_program(), "env") == 0;
+	program_invocation_short_name = (char[]){""};
+	right &= strcmp(env_program(), "env") == 0 && errno == 17;
+	return !right;
+}
+
+/* The parts of the environment are longer than what is read at a time. */
+static bool
+started(void)
+{
+	static char large[3][9000] = {"UNIT_A=", "UNIT_B=", "UNIT_C="};
+	char *const argv[] = {"env", "early", NULL};
+	char *const given[] = {"UNIT_FIRST=one", large[0], "UNIT_FIRST_NOT=x", large[1], large[2],
+	    "UNIT_LAST=last", NULL};
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		for (unsigned i = 0; i < 3; i++)
+			memset(large[i] + 7, 'U', sizeof(large[i]) - 8 - i * 100);
+		execve("/proc/self/exe", argv, given);
+		_exit(127);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+int
+main(int argc, char **argv)
+{
+	char text[100];
+
+	(void)argv;
+	if (argc > 1)
+		return early();
+	env_init();
+	promise(started(), "options and the program's name are found before libc has them");
+	setenv("UNIT_NOW", "here", 1);
+	promise(env_get("UNIT_NOW", text, sizeof(text)) && strcmp(text, "here") == 0 &&
+	    !env_get("UNIT_NO", text, sizeof(text)), "and when it has");
+	promise(!env_link("/proc/self/no such", text, sizeof(text)) &&
+	    env_link("/proc/self/exe", text, 3) && strlen(text) == 2, "links, as far as they fit");
+	promise(env_process() == getpid() && env_parent() == getppid() && env_thread() == getpid(),
+	    "the process's numbers");
+	promise(env_random() != env_random(), "random numbers");
+	return unit_done();
+}
