@@ -26,8 +26,8 @@ expect(struct walk *k, bool right, const char *what, const void *where)
 	k->complain(what, where);
 }
 
-/* C1 and C2, for any page. */
-static void
+/* C1 and C2, for any page; false when the rest makes no sense. */
+static bool
 check_shape(struct walk *k, const struct pginfo *pg)
 {
 	const struct size_class *c;
@@ -35,7 +35,7 @@ check_shape(struct walk *k, const struct pginfo *pg)
 
 	expect(k, pg->chunk.class_no < CLASS_COUNT, "C1: no such size class", pg);
 	if (pg->chunk.class_no >= CLASS_COUNT)
-		return;
+		return false;
 	c = &size_classes[pg->chunk.class_no];
 	expect(k, pg->recip == c->recip && pg->chunk.nchunks == c->nchunks,
 	    "C1: reciprocal or count is not the class's", pg);
@@ -43,6 +43,7 @@ check_shape(struct walk *k, const struct pginfo *pg)
 	last_remote = load_relaxed(&chunk_remote(pg)[c->nwords - 1]);
 	expect(k, (last & c->last_none) == c->last_none, "C2: a chunk that does not exist", pg);
 	expect(k, (last_remote & c->last_none) == 0, "C2: a remote chunk that does not exist", pg);
+	return true;
 }
 
 /* C3, C4 and C6, for a page of an owner that stands still. */
@@ -135,8 +136,7 @@ chunk_check(complain_t complain)
 
 			if (!owner_is(word))
 				continue;
-			check_shape(&k, pg);
-			if (!stands_still(owner_of_word(word)))
+			if (!check_shape(&k, pg) || !stands_still(owner_of_word(word)))
 				continue;
 			check_content(&k, pg);
 			seen += pg->chunk.state == PAGE_CURRENT || pg->chunk.state == PAGE_AVAIL;

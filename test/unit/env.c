@@ -36,11 +36,16 @@ started(void)
 {
 	static char large[3][9000] = {"UNIT_A=", "UNIT_B=", "UNIT_C="};
 	char *const argv[] = {"env", "early", NULL};
-	char *const given[] = {"UNIT_FIRST=one", large[0], "UNIT_FIRST_NOT=x", large[1], large[2],
-	    "UNIT_LAST=last", NULL};
+	char *given[500] = {"UNIT_FIRST=one", large[0], "UNIT_FIRST_NOT=x", large[1], large[2],
+	    "UNIT_LAST=last"};
+	size_t n = 6;
 	int status = -1;
-	pid_t pid = fork();
+	pid_t pid;
 
+	/* The tools of a build of counters or sanitizers want theirs. */
+	for (char **e = environ; *e != NULL && n < 499; e++)
+		given[n++] = *e;
+	pid = fork();
 	if (pid == 0) {
 		for (unsigned i = 0; i < 3; i++)
 			memset(large[i] + 7, 'U', sizeof(large[i]) - 8 - i * 100);
