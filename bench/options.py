@@ -72,6 +72,7 @@ def write(figures):
     text = "\n".join(lines) + "\n\n%d interleaved rounds; other programs took %.0f%% of the " \
         "machine.\n" % (figures.rounds, 100 * figures.others())
     replace(DOC, "<!-- begin costs -->", "<!-- end costs -->", text)
+    names = [n.split("-")[0] for n in names]
     widths = " ".join('"%s"' % ("0" * max(len(n), 4)) for n in names)
     lines = ['.Bl -column "letters" %s %s' % (widths, widths),
              ".It Sy letters Ta Sy CPU" + " Ta" * len(names) + " Sy memory" +
