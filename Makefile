@@ -43,8 +43,9 @@ LIB_CFLAGS := $(BASE_CFLAGS) -Isrc -D_GNU_SOURCE -fPIC -fvisibility=hidden \
 	-ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc \
 	-fno-builtin-free -fno-semantic-interposition -fno-plt -fexceptions
 # The allocator keeps no frame of its own on its fast paths; unwind tables serve profilers. On other
-# machines its own stacks come of frame pointers, see src/os/unwind.c.
-ifneq ($(filter x86_64%,$(shell $(CC) -dumpmachine)),)
+# machines and C libraries its own stacks come of frame pointers, see src/os/unwind.c.
+GLIBC := $(shell $(CC) -E -dM -x c -include features.h /dev/null | grep -o '__GLIBC__ [0-9]*$$')
+ifneq ($(and $(filter x86_64%,$(shell $(CC) -dumpmachine)),$(GLIBC)),)
 LIB_CFLAGS += -fomit-frame-pointer
 endif
 # What is for the library and not for its tests: counters of `make coverage`.

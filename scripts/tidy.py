@@ -285,6 +285,14 @@ def strays():
             yield f"{path}: {os.path.getsize(path)} bytes"
 
 
+def modules():
+    """Scripts that others beside them would get for a module of Python's own."""
+    for path in FILES:
+        name, kind = os.path.splitext(os.path.basename(path))
+        if kind == ".py" and name in sys.stdlib_module_names:
+            yield f"{path}: Python has a module of this name"
+
+
 CHECKS = [
     (strays, "each file has its place, and none is large", None),
     (layering, "each folder of src/ includes only those before it", None),
@@ -297,6 +305,7 @@ CHECKS = [
     (conditionals, "in src/ only base/ and os/ look at the platform", None),
     (words, "nothing is left open, and no path of one machine is in the tree", None),
     (openings, "each file says first what it is for", None),
+    (modules, "no script has the name of a module of Python's", None),
     (headers, "each header compiles alone", None),
     (letters, "the manual page has every letter", None),
     (messages, "the manual page and the tests have every message", None),

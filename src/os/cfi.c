@@ -391,11 +391,45 @@ cfi_object(uintptr_t pc, uintptr_t *start, uintptr_t *end, const char **path)
 	return true;
 }
 #else
+struct object {
+	uintptr_t pc, start, end;
+	const char *path; /* NULL while none is looked at */
+};
+
+/* One object of the process; the first one is the program, which has no name, as above. */
+static int
+look_at(struct dl_phdr_info *info, size_t nbytes, void *arg)
+{
+	struct object *o = arg;
+
+	(void)nbytes;
+	o->path = o->path == NULL ? "" : info->dlpi_name;
+	o->start = UINTPTR_MAX;
+	o->end = 0;
+	for (unsigned i = 0; i < info->dlpi_phnum; i++) {
+		uintptr_t at = info->dlpi_addr + info->dlpi_phdr[i].p_vaddr;
+
+		if (info->dlpi_phdr[i].p_type != PT_LOAD)
+			continue;
+		o->start = at < o->start ? at : o->start;
+		at += info->dlpi_phdr[i].p_memsz;
+		o->end = at > o->end ? at : o->end;
+	}
+	return o->pc >= o->start && o->pc < o->end;
+}
+
+/* Other C libraries have a lock there: it is for the start, for messages and for traces only. */
 bool
 cfi_object(uintptr_t pc, uintptr_t *start, uintptr_t *end, const char **path)
 {
-	(void)pc, (void)start, (void)end, (void)path;
-	return false;
+	struct object o = { .pc = pc };
+
+	if (dl_iterate_phdr(look_at, &o) == 0)
+		return false;
+	*start = o.start;
+	*end = o.end;
+	*path = o.path;
+	return true;
 }
 #endif
 

@@ -284,7 +284,7 @@ main(int argc, char **argv)
 		skip("mlockall makes nothing resident that is not used", "mlockall is not allowed");
 	else
 		ok(e.status == 0, "mlockall makes nothing resident that is not used");
-	printf("# %s", e.text);
+	printf("# %s\n", e.text);
 	strict_overcommit();
 	ok(phkmalloc_check() == 0, "the heap is whole");
 	return tap_done();

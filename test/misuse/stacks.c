@@ -25,12 +25,22 @@ frees(void *p)
 	return opaque(NULL);
 }
 
+/* The program itself comes first. */
+static int
+first_object(struct dl_phdr_info *object, size_t nbytes, void *address)
+{
+	(void)nbytes;
+	*(uintptr_t *)address = object->dlpi_addr;
+	return 1;
+}
+
 static uintptr_t
 load_address(void)
 {
-	struct link_map *map = _r_debug.r_map;
+	uintptr_t address = 0;
 
-	return map == NULL ? 0 : map->l_addr;
+	dl_iterate_phdr(first_object, &address);
+	return address;
 }
 
 /* Whether the first line behind a title is a place in fn, which is shorter than 300 bytes. */
@@ -73,10 +83,22 @@ start(void *arg)
 	return 127;
 }
 
+/* With W one that is watched: most of them are, once the thread counts. */
+static char *
+wanted_one(void)
+{
+	bool watched = getenv("MALLOC_OPTIONS")[0] == 'W';
+	char *p = allocates(NULL);
+
+	for (int i = 0; watched && i < 1000 && malloc_usable_size(p) != wanted; i++)
+		p = allocates(NULL);
+	return p;
+}
+
 static int
 act(enum mistake mistake, bool thread)
 {
-	char *p = allocates(NULL), *q = allocates(NULL);
+	char *p = wanted_one(), *q = allocates(NULL);
 
 	if (mistake == INSIDE) {
 		free(opaque(p + 1));

@@ -21,7 +21,8 @@ MEMORY = "test/memory/*.c"
 CXX_ONLY = {"api/new": "musl-gcc has no C++"}
 MUSL = {"unit/unwind": "it compares with glibc's backtrace()",
         "memory/untouched": "libc allocates other sizes before main"}
-STATIC = {"stress/threads": "it opens the library by dlopen()"}
+STATIC = {"stress/threads": "it opens the library by dlopen()",
+          "misuse/stacks": "the library is part of the program, and so of its stacks"}
 EMULATED = {"unit/unwind": "it makes stacks that only x86-64 has"}
 STATIC_MAKE = ["TEST_LINK={B}/libphkmalloc.a -static", "CFLAGS=-O2 -g -DTEST_STATIC"]
 MUSL_CFLAGS = "CFLAGS=-O2 -g -include src/os/libc.h"
