@@ -59,7 +59,7 @@ is_content(void)
 		(place) = (value); \
 		seen = notices(letter, number); \
 		(place) = before; \
-		promise(seen &&is_content(), what); \
+		promise(is_content() && seen, what); \
 	} while (0)
 
 /* Pages of my own that are full, available and current, a large allocation. */

@@ -3,6 +3,7 @@
 #include "unit.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -55,6 +56,37 @@ started(void)
 	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
+static bool
+passes(void)
+{
+	uint64_t ms = env_clock_ms(), ns = env_clock_ns(), wall = env_wall_ns();
+
+	errno = 17;
+	env_sleep_ms(30);
+	return errno == 17 && env_clock_ns() - ns >= 29000000 && env_clock_ms() - ms >= 10 &&
+	    env_wall_ns() > 1700000000 * (uint64_t)1000000000 && env_wall_ns() != wall;
+}
+
+/* A pipe stands for it; another file in the place of the copy is left alone. */
+static bool
+stderr_stays(void)
+{
+	int fd[2], real = dup(STDERR_FILENO), n;
+	char text[100] = "";
+
+	if (pipe(fd) != 0)
+		abort();
+	dup2(fd[1], STDERR_FILENO);
+	env_keep_stderr();
+	env_write("one ", 4);
+	close(STDERR_FILENO);
+	env_write("two", 3);
+	n = (int)read(fd[0], text, sizeof(text) - 1);
+	dup2(real, STDERR_FILENO);
+	close(real);
+	return n == 7 && strcmp(text, "one two") == 0;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -73,5 +105,11 @@ main(int argc, char **argv)
 	promise(env_process() == getpid() && env_parent() == getppid() && env_thread() == getpid(),
 	    "the process's numbers");
 	promise(env_random() != env_random(), "random numbers");
+	promise(env_is_code((void *)(uintptr_t)started) && env_is_code((void *)(uintptr_t)getpid) &&
+	    !env_is_code(text) && !env_is_code(&environ), "what is code, here and in libraries");
+	promise(env_process_lives(getpid()) && env_process_lives(1) && !env_process_lives(INT_MAX),
+	    "whether a process lives, also one of another user");
+	promise(passes(), "clocks go on, also while it waits");
+	promise(stderr_stays(), "standard error can be written to when the program has closed it");
 	return unit_done();
 }
