@@ -6,6 +6,9 @@
 #include "unit.h"
 
 #include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define N 20000
 
@@ -54,6 +57,31 @@ run(void *(*work)(void *), void *arg)
 	if (pthread_create(&t, NULL, work, arg) != 0)
 		abort();
 	pthread_join(t, NULL);
+}
+
+/* As if another thread had freed a chunk in the moment that its owner did. */
+static bool
+freed_at_once(void)
+{
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		char *q = malloc(48);
+		struct pginfo *pg = page_dir_find(q);
+		size_t i = 0;
+
+		(void)chunk_index(pg, q, &i);
+		free(q);
+		chunk_remote(pg)[i / 64] |= (uint64_t)1 << (i % 64);
+		pg->owner |= PGINFO_PENDING;
+		pg->chunk.inbox_next = NULL;
+		owner_self->inbox[pg->chunk.class_no] = pg;
+		chunk_drain(owner_self);
+		_exit(0);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && WIFSIGNALED(status) &&
+	    WTERMSIG(status) == SIGABRT;
 }
 
 static size_t
@@ -107,5 +135,6 @@ main(void)
 	heap_trim();
 	promise(page_layer.nused <= used + 45, "pages of an ended thread go back when they are empty");
 	promise(heap_check() == 0, "the heap is whole after that");
+	promise(freed_at_once(), "two frees in one moment are found when they are collected");
 	return unit_done();
 }
