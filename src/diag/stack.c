@@ -59,6 +59,7 @@ stack_init(void)
 			buckets = (uint32_t *)base;
 			stack_table.words = (uint64_t *)(base + nbuckets);
 			stack_table.nwords = 1;
+			/* Pairs with the acquires of ready by who has no lock. */
 			store_release(&ready, true);
 		} else if (base != NULL) {
 			(void)vm_unreserve(base, nbuckets + WORD_MAX * sizeof(uint64_t));
@@ -101,6 +102,7 @@ add(void *const *frames, unsigned n)
 		stack = stack_table.nwords;
 		stack_table.words[stack] = n;
 		memcpy(&stack_table.words[stack + 1], frames, n * sizeof(uint64_t));
+		/* Pairs with the acquires of nwords: what is below it has been written. */
 		store_release(&stack_table.nwords, stack + n + 1);
 		stack_table.nstacks++;
 		store_release(b, stack);

@@ -120,6 +120,7 @@ sample_init(void)
 	for (unsigned i = 0; i < SLOT_COUNT; i++)
 		unused[i] = (uint16_t)i;
 	unused_count = SLOT_COUNT;
+	/* Pairs with the acquires of pool: its list is whole. */
 	store_release(&pool, base);
 }
 

@@ -52,6 +52,7 @@ malloc_init(void)
 		owner_init(opt.tagged);
 		if (opt.trace != 0)
 			trace_init();
+		/* Pairs with the acquires of heap_started: options and tables are there. */
 		store_release(&heap_started, 1);
 	}
 	lock_drop(LOCK_INIT);

@@ -56,7 +56,7 @@ large_claim(struct pginfo *pg, const void *p)
 
 	if (fault != PTR_OK)
 		return fault;
-	/* Acquire: what other threads did with the pages is over. */
+	/* Pairs with the release that made it MALLOC_FIRST: what was done with the pages is over. */
 	if (!__atomic_compare_exchange_n(&pg->owner, &kind, MALLOC_RUN_MOVING, false,
 	    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return PTR_FREE_PAGE;
@@ -171,6 +171,7 @@ large_resize(struct pginfo *pg, void *p, size_t n)
 	    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return NULL;
 	to = resize_claimed(pg, p, n);
+	/* Pairs with the exchanges here and in large_claim: who takes it sees its new size. */
 	if (to == p || to == NULL)
 		store_release(&pg->owner, MALLOC_FIRST);
 	return to;

@@ -141,7 +141,8 @@ page_dir_set(struct pginfo *pg, uintptr_t kind)
 	/*
 	 * Nobody may act on an entry that is no owner without the page lock, so the order of
 	 * these stores matters only to a thread that passes a wrong pointer at this moment;
-	 * with recip 0 it finds no chunk there.
+	 * with recip 0 it finds no chunk there. Release: pairs with the acquire of owner by who
+	 * walks the heap, and finds the fields of this kind.
 	 */
 	store_relaxed(&pg->recip, 0);
 	store_release(&pg->owner, kind);

@@ -56,6 +56,7 @@ setup(void)
 	committed = COMMIT_NBYTES;
 	profile.start_ms = env_clock_ms();
 	profile.nsites = 1;
+	/* Pairs with the acquire of sites by who switches profiles on, or writes one: all is there. */
 	store_release(&profile.sites, (uint64_t)(uintptr_t)sites);
 	return true;
 }

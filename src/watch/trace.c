@@ -250,6 +250,7 @@ chunk_of(unsigned i)
 		return NULL;
 	if (vm_commit(chunk, nbytes)) {
 		store_relaxed(&wiped, vm_wipe_on_fork(chunk, nbytes));
+		/* Pairs with the acquire above in another thread, or with itself there. */
 		if (__atomic_compare_exchange_n(&chunks[i / CHUNK_STREAMS], &none, chunk, false,
 		    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 			return chunk;
