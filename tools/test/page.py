@@ -117,6 +117,12 @@ def test_mouse(page):
     page.find("fit").click()
     report(smaller == 1 and page.value("level") == 0, "the wheel and Fit bring it back",
            smaller)
+    hidden = page.value("[...document.querySelectorAll('#kinds .row')].filter(r => "
+                        "r.getBoundingClientRect().bottom > innerHeight).length")
+    report(page.value("document.querySelectorAll('#kinds .row').length") >= 2 and hidden == 0 and
+           page.value("byId('classes').classList.contains('more') == "
+                      "(byId('classes').scrollHeight > byId('classes').clientHeight + 4)"),
+           "the legend always shows large and free, and fades where it goes on", hidden)
     row = page.run("const r = [...document.querySelectorAll('#legend .row')].find(r => "
                    "r.querySelector('.name').textContent === '64'); r.click(); return r")
     page.settle()

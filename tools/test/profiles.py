@@ -190,6 +190,8 @@ def test_process(folder):
         text = tool("leaks", "--seconds", "1", s.pid).stdout
         report("use_and_free" not in amounts(text) and "Estimated from" in text,
                "what a process frees is no leak", text)
+        report((" from 0 stacks" in text) == ("--allocated" in text),
+               "where all was freed it is said what tells of it", text)
     with open(files["folded"], encoding="utf-8") as f:
         folded = {x.rpartition(" ")[0]: int(x.rpartition(" ")[2]) for x in f}
     chunks = sum(v for k, v in folded.items() if k.endswith(";serve;inlined_step;use_and_free"))
