@@ -47,7 +47,9 @@ assertion(void)
 	close(ends[0]);
 	snprintf(want, sizeof(want), "%s(%d) in phkmalloc: internal error: page.c:7: a == b\n",
 	    env_program(), (int)child);
-	return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT && strcmp(got, want) == 0;
+	/* QEMU says something more behind it. */
+	return WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT &&
+	    strncmp(got, want, strlen(want)) == 0;
 }
 
 int
