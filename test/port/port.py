@@ -23,7 +23,8 @@ MUSL = {"unit/unwind": "it compares with glibc's backtrace()",
         "memory/untouched": "libc allocates other sizes before main"}
 STATIC = {"stress/threads": "it opens the library by dlopen()",
           "misuse/stacks": "the library is part of the program, and so of its stacks"}
-EMULATED = {"unit/unwind": "it makes stacks that only x86-64 has"}
+EMULATED = {"unit/unwind": "it makes stacks that only x86-64 has",
+            "misuse/everywhere": "thousands of programs, each of which QEMU takes long to start"}
 STATIC_MAKE = ["TEST_LINK={B}/libphkmalloc.a -static", "CFLAGS=-O2 -g -DTEST_STATIC"]
 MUSL_CFLAGS = "CFLAGS=-O2 -g -include src/os/libc.h"
 MUSL_MAKE = ["CC=musl-gcc", "CXX=g++"]
