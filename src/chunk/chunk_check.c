@@ -6,7 +6,11 @@
  */
 #include "chunk/chunk.h"
 #include "chunk/pgheap.h"
+#include "os/env.h"
 #include "os/lock.h"
+
+/* How long a thread in the midst of a free may be put aside. */
+#define AWAY_MS 1000U
 
 typedef void (*complain_t)(const char *what, const void *where);
 
@@ -46,6 +50,18 @@ check_shape(struct walk *k, const struct pginfo *pg)
 	return true;
 }
 
+/* A thread may be about to claim the page, for which it needs no lock that is held here. */
+static bool
+is_claimed(const struct pginfo *pg)
+{
+	for (unsigned ms = 0; (load_relaxed(&pg->owner) & PGINFO_PENDING) == 0; ms++) {
+		if (ms == AWAY_MS)
+			return false;
+		env_sleep_ms(1);
+	}
+	return true;
+}
+
 /* C3, C4 and C6, for a page of an owner that stands still. */
 static void
 check_content(struct walk *k, const struct pginfo *pg)
@@ -60,8 +76,7 @@ check_content(struct walk *k, const struct pginfo *pg)
 		expect(k, (freed & pg->bits[w]) == 0, "C3: a chunk free twice", pg);
 		remote |= freed != 0;
 	}
-	expect(k, !remote || (load_relaxed(&pg->owner) & PGINFO_PENDING) != 0,
-	    "C4: remote frees that nobody will collect", pg);
+	expect(k, !remote || is_claimed(pg), "C4: remote frees that nobody will collect", pg);
 	if (pg->chunk.state == PAGE_AVAIL)
 		expect(k, page_counts(pg)->countdown >= 0 && (size_t)page_counts(pg)->countdown == live,
 		    "C6: countdown of an available page", pg);

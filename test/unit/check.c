@@ -13,6 +13,7 @@
 #include "page/page_alloc.h"
 #include "unit.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
@@ -108,6 +109,31 @@ test_chunks(void)
 	BREAK('C', 8, full->owner, full->owner | PGINFO_SPARE, "C8: a page that is kept says so");
 }
 
+static void *
+claim_late(void *arg)
+{
+	env_sleep_ms(100);
+	__atomic_fetch_or(&full->owner, PGINFO_PENDING, __ATOMIC_SEQ_CST);
+	return arg;
+}
+
+/* A thread that is put aside in the midst of a free is waited for. */
+static void
+test_waits(void)
+{
+	pthread_t t;
+	bool seen;
+
+	chunk_remote(full)[0] = 1;
+	if (pthread_create(&t, NULL, claim_late, NULL) != 0)
+		abort();
+	seen = notices('C', 4);
+	pthread_join(t, NULL);
+	full->owner &= ~(uintptr_t)PGINFO_PENDING;
+	chunk_remote(full)[0] = 0;
+	promise(!seen && is_content(), "C4: a free that another thread is about is waited for");
+}
+
 static void
 test_pages(void)
 {
@@ -192,6 +218,7 @@ main(void)
 {
 	promise(prepare(), "a heap with a page of each kind, and all is well");
 	test_chunks();
+	test_waits();
 	test_pages();
 	test_samples();
 	test_signals();
