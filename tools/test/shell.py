@@ -82,7 +82,8 @@ class Zsh:
         self.socket = os.path.join(folder, "tmux")
         with open(os.path.join(folder, ".zshrc"), "w", encoding="ascii") as f:
             f.write(f"PS1='%% '; fpath=({ZSH} $fpath); path=({os.path.dirname(TOOL)} $path)\n"
-                    f"autoload -U compinit; compinit -D -u; LISTMAX=1000; unsetopt automenu\n"
+                    f"autoload -U compinit; compinit -D -u; LISTMAX=1000; "
+                    f"unsetopt automenu listambiguous\n"
                     f"cd {ROOT}\n")
         self.tmux("-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "60",
                   f"ZDOTDIR={folder} TERM=screen zsh -d")
@@ -116,7 +117,8 @@ def check_zsh(commands, pid):
         zsh = Zsh(folder)
         for keys, patterns in (
                 ("phkmalloc ", [rf"^{x} +-- " for x in commands]),
-                ("phkmalloc stat ", [rf"\b{pid}\b +-- heap, "]),
+                # Listed, or put in when no other process is on the library.
+                ("phkmalloc stat ", [rf"\b{pid}\b +-- heap, |^% phkmalloc stat {pid}\b"]),
                 ("phkmalloc stat --", ["^--json +-- for programs", "^--threads +-- "]),
                 ("phkmalloc leaks --", ["^--rate +-- a sample"]),
                 ("phkmalloc run -o X ls Make", ["X ls Makefile"]),
