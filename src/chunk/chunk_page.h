@@ -28,7 +28,7 @@ bool chunk_spare_release(struct owner *o, struct pginfo *pg);
 /*
  * Makes a huge page of a block whose pages of chunks are full, if the next few blocks have one. The
  * owner calls it, with no lock held, each time malloc has come to the end of so many pages: not in
- * programs that are soon over.
+ * programs that are soon over, which pay for a huge page more than they gain by it.
  */
 #define COLLAPSE_VISITS 4096U
 #define COLLAPSE_VISITS_MIN 65536U

@@ -5,8 +5,7 @@
  * A processor looks up 512 OS pages in as many steps as one huge page. A heap that is used again
  * and again gains from that, but a sparse one must not grow by it. So a block of pages has to be
  * of small chunks throughout and nearly all of its OS pages in memory already; copying it costs as
- * much as some hundred page faults, once. Large heaps come in huge pages from the start, see
- * block_populate().
+ * much as some hundred page faults, once, or thousands where a host has to supply the memory.
  */
 #include "chunk/chunk_page.h"
 

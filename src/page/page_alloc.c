@@ -181,7 +181,7 @@ pages_meta_swap(void *old, size_t old_nbytes, size_t nbytes)
 }
 
 struct pginfo *
-page_take_for_chunks(size_t nbytes, bool dense, void **meta)
+page_take_for_chunks(size_t nbytes, void **meta)
 {
 	struct pginfo *first = NULL;
 	size_t ndirty;
@@ -189,8 +189,6 @@ page_take_for_chunks(size_t nbytes, bool dense, void **meta)
 	lock_take(LOCK_PAGE);
 	*meta = meta_take(nbytes);
 	if (*meta != NULL) {
-		if (dense)
-			block_populate();
 		first = run_take(1U + page_guards, 1, &ndirty);
 		if (first != NULL)
 			page_dir_set(first, page_guards ? MALLOC_RUN_MOVING : MALLOC_PAGE_MOVING);

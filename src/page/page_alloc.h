@@ -14,7 +14,7 @@
  * pages in use may be cached. See also guard.h.
  */
 extern bool page_random;
-/* Pages of chunks are brought in by blocks when there are many. */
+/* Blocks of pages that are full of small chunks may become huge pages, see chunk_collapse. */
 extern bool page_blocks;
 #define BLOCK_NPAGES ((size_t)32) /* 2 MiB: a huge page, where OS pages have 4 KiB */
 extern int page_cache_shift;
@@ -62,10 +62,10 @@ bool pages_trim(void);
 
 /*
  * A page for chunks with nbytes of zeroed metadata, in one step: MALLOC_PAGE_MOVING until the
- * caller makes it its own. dense: every OS page of it is likely to be written. NULL when there is
- * no memory. And back: the entry is MALLOC_PAGE_MOVING again.
+ * caller makes it its own. NULL when there is no memory. And back: the entry is MALLOC_PAGE_MOVING
+ * again.
  */
-struct pginfo *page_take_for_chunks(size_t nbytes, bool dense, void **meta);
+struct pginfo *page_take_for_chunks(size_t nbytes, void **meta);
 void page_give_for_chunks(struct pginfo *pg, void *meta, size_t nbytes);
 
 /*

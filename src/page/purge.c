@@ -1,6 +1,6 @@
 /*
- * purge.c: free pages and their memory: given back, or brought in by blocks; see purge.h. Protected
- * by the page lock.
+ * purge.c: free pages and their memory, when it is given back; see purge.h. Protected by the page
+ * lock.
  *
  * Memory goes back by two rules. A cap: free pages that may still be backed by memory (dirty) are
  * at most what brings the pages in use back to their recent peak, and some more. And decay: what
@@ -20,7 +20,6 @@
 
 #define DIRTY_SLACK ((size_t)64)        /* 4 MiB */
 #define DECAY_MS 500U
-#define BLOCK_NUSED_MIN ((size_t)512)   /* 32 MiB: of which a block is a sixteenth */
 
 /* Free memory that a program which asks for no more pages is relieved of. */
 #define SURPLUS_MIN ((size_t)128)       /* 8 MiB, and a quarter of what is in use */
@@ -179,34 +178,4 @@ page_rest_over(void)
 	store_relaxed(&page_rest, false);
 	surplus_set();
 	lock_drop(LOCK_PAGE);
-}
-
-void
-block_populate(void)
-{
-	struct pginfo *first;
-	size_t npages;
-	bool done;
-
-	if (!page_blocks || page_layer.nused < BLOCK_NUSED_MIN)
-		return;
-	first = pgfree_first_fit(page_tree(), 1);
-	npages = first == NULL ? 0 : first->free.npages;
-	if (npages < BLOCK_NPAGES ||
-	    ((uintptr_t)page_address(first) & (BLOCK_NPAGES * malloc_pagesize - 1)) != 0 ||
-	    dirty_count(first, BLOCK_NPAGES) != 0)
-		return;
-	run_remove(first);
-	if (npages > BLOCK_NPAGES)
-		run_insert(first + BLOCK_NPAGES, npages - BLOCK_NPAGES, first->free.ndirty);
-	page_dir_set(first, MALLOC_FREE);
-	first->free.npages = BLOCK_NPAGES;
-	first->free.purging = true;
-	lock_drop(LOCK_PAGE);
-	/* The kernel wants to find a page to begin with. */
-	vm_populate(page_address(first), vm_pagesize);
-	done = vm_collapse(page_address(first), BLOCK_NPAGES * malloc_pagesize);
-	lock_take(LOCK_PAGE);
-	dirty_set(first, done ? BLOCK_NPAGES : 1, true);
-	run_give(first, BLOCK_NPAGES, done ? BLOCK_NPAGES : 1);
 }
