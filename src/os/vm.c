@@ -9,6 +9,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -164,6 +167,19 @@ vm_renew(void *base, size_t nbytes)
 	return done;
 }
 
+/* An emulator may take advice that it does not know and do nothing: looked at once. */
+static bool
+guard_traps(void *base)
+{
+	static bool seen;
+
+	if (!load_relaxed(&seen) && madvise(base, vm_pagesize, MADV_POPULATE_READ) == 0)
+		errno = EINVAL;
+	else
+		store_relaxed(&seen, true);
+	return load_relaxed(&seen);
+}
+
 bool
 vm_guard(void *base, size_t nbytes)
 {
@@ -172,7 +188,7 @@ vm_guard(void *base, size_t nbytes)
 
 	/* Guards without a mapping of their own, in Linux from 6.13 on; else a mapping. */
 	if (done && !load_relaxed(&vm_guard_splits) &&
-	    madvise(base, nbytes, MADV_GUARD_INSTALL) == 0)
+	    madvise(base, nbytes, MADV_GUARD_INSTALL) == 0 && guard_traps(base))
 		nbytes = 0;
 	if (done && nbytes != 0) {
 		if (errno == EINVAL)
