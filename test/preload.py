@@ -12,31 +12,11 @@ import subprocess
 import sys
 import tempfile
 
+from tap import done, report as ok, skip  # noqa: F401  (for those who import this)
+
 SO = os.environ.get("SO")
 PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
 OPERATIONS = re.compile(r"^operations: (\d+) ", re.M)
-
-_count = 0
-_failed = 0
-
-
-def ok(kept, promise, detail=""):
-    """One promise, kept or not, and what to look at when it is not."""
-    global _count, _failed
-    _count += 1
-    _failed += not kept
-    print(f"{'' if kept else 'not '}ok {_count} - {promise}", flush=True)
-    if not kept:
-        for line in detail.splitlines()[:60]:
-            print(f"# {line}", flush=True)
-    return kept
-
-
-def skip(promise, why):
-    global _count
-    _count += 1
-    print(f"ok {_count} - {promise} # SKIP {why}", flush=True)
-
 
 def missing(promise, *programs):
     """Skips the promise when a program is not there."""
@@ -45,12 +25,6 @@ def missing(promise, *programs):
             skip(promise, f"{program} is not installed")
             return True
     return False
-
-
-def done():
-    """Prints the plan; the exit status of the test."""
-    print(f"1..{_count}")
-    return 1 if _failed else 0
 
 
 def environment(preload, extra=None):

@@ -14,6 +14,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from tap import done, report as ok, skip  # noqa: E402  (not of this folder)
+
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 LIST = os.path.join(ROOT, "test/api/abi.txt")
 CC = shlex.split(os.environ.get("CC") or "cc")
@@ -23,23 +26,6 @@ PROTOTYPE = re.compile(r"^[a-z][^;{}#]*;", re.MULTILINE)
 # What the headers tell compilers for their warnings only.
 ADVICE = "PHKMALLOC_ADDRESS"
 MACRO = re.compile(r"^#define (PHKMALLOC_\w+) (.+)$", re.MULTILINE)
-COUNT = 0
-FAILED = 0
-
-
-def ok(kept, promise, detail=""):
-    global COUNT, FAILED
-    COUNT += 1
-    FAILED += not kept
-    print(f"{'' if kept else 'not '}ok {COUNT} - {promise}")
-    if not kept and detail:
-        print(f"# {detail}")
-
-
-def skip(promise, why):
-    global COUNT
-    COUNT += 1
-    print(f"ok {COUNT} - {promise} # SKIP {why}")
 
 
 def output(*command):
@@ -141,8 +127,7 @@ def main():
         compare(headers(), ("declared", "macro", "struct", "member"), promise)
     else:
         skip(promise, f"{CC[0]} is not installed")
-    print(f"1..{COUNT}")
-    return FAILED != 0
+    return done()
 
 
 if __name__ == "__main__":

@@ -6,8 +6,9 @@ import shutil
 import subprocess
 import sys
 
-COUNT = 0
-FAILED = 0
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from tap import done, report, skip  # noqa: E402  (not of this folder)
+
 PROGRAMS = (
     ("true", ["/bin/true"], None, ""),
     ("python3", ["/usr/bin/python3", "-c",
@@ -28,21 +29,6 @@ LIMITS = (
     ("ulimit -d 200000", resource.RLIMIT_DATA, 200000 << 10),
     ("ulimit -s unlimited", resource.RLIMIT_STACK, resource.RLIM_INFINITY),
 )
-
-
-def report(kept, promise, detail=""):
-    global COUNT, FAILED
-    COUNT += 1
-    FAILED += not kept
-    print(f"{'' if kept else 'not '}ok {COUNT} - {promise}")
-    if not kept:
-        print(f"# {detail}")
-
-
-def skip(promise, why):
-    global COUNT
-    COUNT += 1
-    print(f"ok {COUNT} - {promise} # SKIP {why}")
 
 
 def run(name, argv, given, want, limit, so):
@@ -78,8 +64,7 @@ def main():
     tiny = ("ulimit -v 65536", resource.RLIMIT_AS, 65536 << 10)
     run("true", ["/bin/true"], None, "", tiny, so)
     run("awk", PROGRAMS[-1][1], None, PROGRAMS[-1][3], tiny, so)
-    print(f"1..{COUNT}")
-    return FAILED != 0
+    return done()
 
 
 if __name__ == "__main__":

@@ -11,12 +11,13 @@ import sys
 import tempfile
 import time
 
-COUNT = 0
-FAILED = 0
 LIMIT = 100
 
 PYTHON = r"""
 import collections, json, random, re, threading
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from tap import done, report, skip  # noqa: E402  (not of this folder)
 random.seed(7)
 words = ["".join(random.choice("abcdefgh") for _ in range(random.randint(1, 30)))
          for _ in range(40000)]
@@ -87,22 +88,6 @@ for k, v in pairs(t) do s[#s + 1] = k .. ":" .. #table.concat(v, ",") end
 table.sort(s); print(#s, s[1], s[5000], #table.concat(s))
 local x = "" for i = 1, 5000 do x = x .. i end print(#x)
 """
-
-
-def report(kept, promise, detail=""):
-    global COUNT, FAILED
-    COUNT += 1
-    FAILED += not kept
-    print(f"{'' if kept else 'not '}ok {COUNT} - {promise}", flush=True)
-    if not kept:
-        for line in str(detail)[:3000].splitlines():
-            print(f"# {line}")
-
-
-def skip(promise, why):
-    global COUNT
-    COUNT += 1
-    print(f"ok {COUNT} - {promise} # SKIP {why}", flush=True)
 
 
 def run(argv, given, cwd, so=None, options=None):
@@ -359,8 +344,7 @@ def main():
         redis(so, work)
         linked(so, static, work)
         reopened(so, work)
-    print(f"1..{COUNT}")
-    return FAILED != 0
+    return done()
 
 
 if __name__ == "__main__":

@@ -9,25 +9,11 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from tap import done, report, skip  # noqa: E402  (not of this folder)
+
 TOOL, SUBJECTS, SO = (os.environ[x] for x in ("TOOL", "SUBJECTS", "SO"))
 SUBJECT = os.path.join(SUBJECTS, "subject")
-COUNT = 0
-FAILED = 0
-
-
-def report(kept, promise, detail=""):
-    global COUNT, FAILED
-    COUNT += 1
-    FAILED += not kept
-    print(f"{'' if kept else 'not '}ok {COUNT} - {promise}", flush=True)
-    if not kept:
-        print("# " + str(detail)[:4000].replace("\n", "\n# "), flush=True)
-
-
-def skip(promise, why):
-    global COUNT
-    COUNT += 1
-    print(f"ok {COUNT} - {promise} # SKIP {why}", flush=True)
 
 
 def with_option(argv, letters="U", preload=SO, trace="t.trace", **more):
@@ -72,5 +58,4 @@ def main(names):
             os.chdir(folder)
             test()
             os.chdir("/")
-    print(f"1..{COUNT}")
-    sys.exit(FAILED != 0)
+    sys.exit(done())

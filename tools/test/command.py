@@ -18,23 +18,15 @@ import tempfile
 import time
 import xml.dom.minidom
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../test"))
+from tap import done, report  # noqa: E402  (not of this folder)
+
 TOOL, HEAP = os.environ["TOOL"], os.environ["HEAP"]
 HEAP_STATIC, CORRUPT = os.environ["HEAP_STATIC"], os.environ["CORRUPT"]
 SO = os.path.abspath(os.environ["SO"])
 SECONDS = float(os.environ.get("CHURN_SECONDS", "6"))
 GDB = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                    "../../share/gdb/auto-load/libphkmalloc.so-gdb.py")
-COUNT = 0
-FAILED = 0
-
-
-def report(kept, promise, detail=""):
-    global COUNT, FAILED
-    COUNT += 1
-    FAILED += not kept
-    print(f"{'' if kept else 'not '}ok {COUNT} - {promise}", flush=True)
-    if not kept:
-        print("# " + str(detail).replace("\n", "\n# "), flush=True)
 
 
 def tool(*args, **options):
@@ -402,5 +394,4 @@ with tempfile.TemporaryDirectory() as FOLDER:
     test_killed(FOLDER)
     test_corrupt(FOLDER)
     test_core(FOLDER)
-print(f"1..{COUNT}")
-sys.exit(FAILED > 0)
+sys.exit(done())

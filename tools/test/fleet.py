@@ -15,6 +15,9 @@ import time
 import urllib.parse
 import urllib.request
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../test"))
+from tap import done, report  # noqa: E402  (not of this folder)
+
 TOOL, HEAP, SO = os.environ["TOOL"], os.environ["HEAP"], os.environ["SO"]
 LIMIT = 60
 CONFIG = """global:
@@ -24,17 +27,6 @@ scrape_configs:
     static_configs:
       - targets: ['127.0.0.1:{port}']
 """
-COUNT = 0
-FAILED = 0
-
-
-def report(kept, promise, detail=""):
-    global COUNT, FAILED
-    COUNT += 1
-    FAILED += not kept
-    print(f"{'' if kept else 'not '}ok {COUNT} - {promise}", flush=True)
-    if not kept:
-        print("# " + str(detail).replace("\n", "\n# "), flush=True)
 
 
 def free_port():
@@ -156,8 +148,7 @@ def main():
             for p in reversed(processes):
                 p.kill()
                 p.wait()
-    print(f"1..{COUNT}")
-    return FAILED > 0
+    return done()
 
 
 if __name__ == "__main__":

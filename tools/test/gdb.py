@@ -12,26 +12,12 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../test"))
+from tap import done, report, skip  # noqa: E402  (not of this folder)
+
 HEAP, HEAP_STATIC, SO = os.environ["HEAP"], os.environ["HEAP_STATIC"], os.environ["SO"]
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)),
                       "../../share/gdb/auto-load/libphkmalloc.so-gdb.py")
-COUNT = 0
-FAILED = 0
-
-
-def report(kept, promise, detail=""):
-    global COUNT, FAILED
-    COUNT += 1
-    FAILED += not kept
-    print(f"{'' if kept else 'not '}ok {COUNT} - {promise}", flush=True)
-    if not kept:
-        print("# " + str(detail).replace("\n", "\n# "), flush=True)
-
-
-def skip(promise, why):
-    global COUNT
-    COUNT += 1
-    print(f"ok {COUNT} - {promise} # SKIP {why}", flush=True)
 
 
 def gdb(*args, commands=(), first=()):
@@ -133,8 +119,7 @@ def main():
         test_core(f"{folder}/b", HEAP_STATIC, "", "of a core file of the stripped one")
         test_auto_load(os.path.realpath(folder))
         test_errors()
-    print(f"1..{COUNT}")
-    return FAILED > 0
+    return done()
 
 
 if __name__ == "__main__":

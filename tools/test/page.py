@@ -13,6 +13,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../test"))
+from tap import done, report  # noqa: E402  (not of this folder)
+
 TOOL, HEAP, SO = os.environ["TOOL"], os.environ["HEAP"], os.environ["SO"]
 SHOTS = os.environ.get("SHOTS")
 FLAGS = ("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
@@ -22,17 +25,6 @@ FLAGS = ("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
 PIXEL = """const c = document.getElementById("map"), r = window.devicePixelRatio || 1;
 return [...c.getContext("2d").getImageData(arguments[0] * r, arguments[1] * r, 1, 1).data];"""
 DEBIAN = "/usr/bin/python3"
-COUNT = 0
-FAILED = 0
-
-
-def report(kept, promise, detail=""):
-    global COUNT, FAILED
-    COUNT += 1
-    FAILED += not kept
-    print(f"{'' if kept else 'not '}ok {COUNT} - {promise}", flush=True)
-    if not kept:
-        print("# " + str(detail).replace("\n", "\n# "), flush=True)
 
 
 class Page:
@@ -280,8 +272,7 @@ def main():
             test_page(driver, folder)
         finally:
             driver.quit()
-    print(f"1..{COUNT}")
-    return FAILED > 0
+    return done()
 
 
 if __name__ == "__main__":

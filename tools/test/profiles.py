@@ -17,6 +17,9 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../test"))
+from tap import done, report, skip  # noqa: E402  (not of this folder)
+
 DEBIAN = "/usr/bin/python3"
 if sys.executable != DEBIAN and os.path.exists(DEBIAN):
     os.execv(DEBIAN, [DEBIAN] + sys.argv)  # has the packages that are looked for below
@@ -27,23 +30,6 @@ SHOTS = os.environ.get("SHOTS")
 FLAGS = ("--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
          "--disable-background-networking --disable-component-update --disable-sync "
          "--window-size=1440,900 --disable-dev-shm-usage --hide-scrollbars").split()
-COUNT = 0
-FAILED = 0
-
-
-def report(kept, promise, detail=""):
-    global COUNT, FAILED
-    COUNT += 1
-    FAILED += not kept
-    print(f"{'' if kept else 'not '}ok {COUNT} - {promise}", flush=True)
-    if not kept:
-        print("# " + str(detail).replace("\n", "\n# "), flush=True)
-
-
-def skip(promise, why):
-    global COUNT
-    COUNT += 1
-    print(f"ok {COUNT} - {promise} # SKIP {why}", flush=True)
 
 
 def tool(*args, **more):
@@ -384,8 +370,7 @@ def main():
         test_files(folder)
         test_exit()
         test_wrong(folder)
-    print(f"1..{COUNT}")
-    return FAILED != 0
+    return done()
 
 
 sys.exit(main())

@@ -13,25 +13,11 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../test"))
+from tap import done, report, skip  # noqa: E402  (not of this folder)
+
 TOOL, HEAP, HEAP_STATIC = os.environ["TOOL"], os.environ["HEAP"], os.environ["HEAP_STATIC"]
 SO = os.environ["SO"]
-COUNT = 0
-FAILED = 0
-
-
-def report(kept, promise, detail=""):
-    global COUNT, FAILED
-    COUNT += 1
-    FAILED += not kept
-    print(f"{'' if kept else 'not '}ok {COUNT} - {promise}", flush=True)
-    if not kept:
-        print("# " + str(detail).replace("\n", "\n# "), flush=True)
-
-
-def skip(promise, why):
-    global COUNT
-    COUNT += 1
-    print(f"ok {COUNT} - {promise} # SKIP {why}", flush=True)
 
 
 def run(*args, **options):
@@ -206,5 +192,4 @@ with tempfile.TemporaryDirectory() as FOLDER:
     test_summary()
     test_refused(FOLDER)
     test_library(FOLDER)
-print(f"1..{COUNT}")
-sys.exit(FAILED > 0)
+sys.exit(done())

@@ -10,29 +10,15 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../test"))
+from tap import done, report, skip  # noqa: E402  (not of this folder)
+
 TOOL, HEAP, SO = os.environ["TOOL"], os.environ["HEAP"], os.environ["SO"]
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../..")
 COMPLETION = os.path.join(ROOT, "share/bash-completion/completions/phkmalloc")
 FISH = os.path.join(ROOT, "share/fish/vendor_completions.d/phkmalloc.fish")
 ZSH = os.path.join(ROOT, "share/zsh/site-functions")
 PATH = os.path.dirname(TOOL) + ":" + os.environ["PATH"]
-COUNT = 0
-FAILED = 0
-
-
-def report(kept, promise, detail=""):
-    global COUNT, FAILED
-    COUNT += 1
-    FAILED += not kept
-    print(f"{'' if kept else 'not '}ok {COUNT} - {promise}", flush=True)
-    if not kept:
-        print("# " + str(detail).replace("\n", "\n# "), flush=True)
-
-
-def skip(what, reason):
-    global COUNT
-    COUNT += 1
-    print(f"ok {COUNT} - {what} # SKIP {reason}", flush=True)
 
 
 def help_of(*args):
@@ -177,8 +163,7 @@ def main():
     report(complete("core", "Make") == ["Makefile"] and
            complete("core", "x", "") == ["map", "stat"],
            "files and what to do with them for core", complete("core", "x", ""))
-    print(f"1..{COUNT}")
-    return FAILED > 0
+    return done()
 
 
 if __name__ == "__main__":

@@ -10,19 +10,11 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../test"))
+from tap import done, report  # noqa: E402  (not of this folder)
+
 TOOL, HEAP, SO = os.environ["TOOL"], os.environ["HEAP"], os.environ["SO"]
 LIMIT = 15
-COUNT = 0
-FAILED = 0
-
-
-def report(kept, promise, detail=""):
-    global COUNT, FAILED
-    COUNT += 1
-    FAILED += not kept
-    print(f"{'' if kept else 'not '}ok {COUNT} - {promise}", flush=True)
-    if not kept:
-        print("# " + str(detail).replace("\n", "\n# "), flush=True)
 
 
 class Terminal:
@@ -136,8 +128,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         test_churn(folder)
         test_errors(folder)
-    print(f"1..{COUNT}")
-    return FAILED > 0
+    return done()
 
 
 if __name__ == "__main__":
