@@ -12,12 +12,16 @@
 #include "os/vm.h"
 #include "page/page_alloc.h"
 
+#define BLOCK_NPAGES ((size_t)32) /* 2 MiB: a huge page, where OS pages have 4 KiB */
 #define BLOCK_NBYTES (BLOCK_NPAGES * malloc_pagesize)
+/* Of chunks up to this size there are several in an OS page, some of which will be written. */
+#define DENSE_MAX 1024U
 /* OS pages of 512 that may be new to memory. */
 #define NEW_MAX 16U
 /* Blocks looked at in one call. */
 #define TRIES 32U
 
+bool chunk_collapses;
 static size_t next_block;
 
 /* Whether a block's pages, from this entry on, are of small chunks. */
@@ -40,7 +44,7 @@ chunk_collapse(void)
 	uintptr_t end = (uintptr_t)a->origin + load_acquire(&a->limit);
 	size_t count = end < start ? 0 : (end - start) / BLOCK_NBYTES;
 
-	if (!page_blocks || count == 0)
+	if (!load_relaxed(&chunk_collapses) || count == 0)
 		return;
 	for (unsigned try = 0; try < TRIES && try < count; try++) {
 		size_t block = __atomic_fetch_add(&next_block, 1, __ATOMIC_RELAXED) % count;
@@ -52,7 +56,7 @@ chunk_collapse(void)
 			continue;
 		/* It may be one already; then this takes no time. */
 		if (!vm_collapse(at, BLOCK_NBYTES))
-			page_blocks = false;
+			store_relaxed(&chunk_collapses, false);
 		return;
 	}
 }

@@ -19,8 +19,6 @@
 #define malloc_minsize ((size_t)16)
 #define malloc_maxsize ((size_t)32768)
 #define CLASS_COUNT 40U
-/* Of chunks up to this size there are several in an OS page, some of which will be written. */
-#define DENSE_MAX 1024U
 #define CLASS_NONE CLASS_COUNT
 /* Requests up to this find their slot by an index of 16-byte steps. */
 #define CLASS_DIRECT_MAX ((size_t)1024)

@@ -14,9 +14,6 @@
  * pages in use may be cached. See also guard.h.
  */
 extern bool page_random;
-/* Blocks of pages that are full of small chunks may become huge pages, see chunk_collapse. */
-extern bool page_blocks;
-#define BLOCK_NPAGES ((size_t)32) /* 2 MiB: a huge page, where OS pages have 4 KiB */
 extern int page_cache_shift;
 /*
  * Much of what is free is backed by memory: who takes chunks on a slow path then calls page_tick,

@@ -24,7 +24,6 @@
 /* Free memory that a program which asks for no more pages is relieved of. */
 #define SURPLUS_MIN ((size_t)128)       /* 8 MiB, and a quarter of what is in use */
 
-bool page_blocks;
 bool page_surplus;
 bool page_rest;
 int page_cache_shift;
