@@ -18,6 +18,7 @@ SO = os.environ.get("SO")
 PYTHON = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
 OPERATIONS = re.compile(r"^operations: (\d+) ", re.M)
 
+
 def missing(promise, *programs):
     """Skips the promise when a program is not there."""
     for program in programs:
