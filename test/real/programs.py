@@ -11,13 +11,13 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from tap import done, report, skip  # noqa: E402  (not of this folder)
+
 LIMIT = 100
 
 PYTHON = r"""
 import collections, json, random, re, threading
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from tap import done, report, skip  # noqa: E402  (not of this folder)
 random.seed(7)
 words = ["".join(random.choice("abcdefgh") for _ in range(random.randint(1, 30)))
          for _ in range(40000)]
