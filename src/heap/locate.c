@@ -86,6 +86,9 @@ heap_report(const char *func, enum ptr_fault fault, const void *p, size_t freed_
 	/* What to do with it is an option. */
 	malloc_init();
 	where = locate(p, &place);
+	/* Its start: another thread freed or resized it, and by now there is one here again. */
+	if (where == PTR_MODIFIED_PAGE && (uintptr_t)p == place.start)
+		where = PTR_FREE_PAGE;
 	if (place.kind == PLACE_CHUNK)
 		careful_place(page_dir_find(p), (const void *)place.start, &place);
 	fault_report(func, fault == PTR_OK ? where : fault, p, &place);

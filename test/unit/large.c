@@ -1,9 +1,12 @@
 /* Large allocations: growth in place and by moving pages, faults, concealed memory. */
 #include "heap/heap.h"
+#include "heap/imalloc.h"
 #include "large/large.h"
 #include "unit.h"
 
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 static int
 filled(const unsigned char *p, size_t n)
@@ -20,6 +23,36 @@ fill(unsigned char *p, size_t from, size_t to)
 	for (size_t i = 0; i < to; i++)
 		if (i >= from)
 			p[i] = (unsigned char)(i * 7);
+}
+
+/*
+ * As if free() had come while another thread resized the allocation in vain: it is whole again when
+ * the report looks at it.
+ */
+static int
+reports_a_race(void *p)
+{
+	char text[300] = "";
+	size_t len = 0;
+	ssize_t got;
+	int ends[2];
+	pid_t pid;
+
+	if (pipe(ends) != 0)
+		return 0;
+	pid = fork();
+	if (pid == 0) {
+		(void)dup2(ends[1], 2);
+		heap_report("free", PTR_OK, p, 0);
+		_exit(0);
+	}
+	(void)close(ends[1]);
+	while (len < sizeof(text) - 1 &&
+	    (got = read(ends[0], text + len, sizeof(text) - 1 - len)) > 0)
+		len += (size_t)got;
+	(void)close(ends[0]);
+	(void)waitpid(pid, NULL, 0);
+	return strstr(text, "page is already free") != NULL;
 }
 
 int
@@ -51,6 +84,7 @@ main(void)
 	promise(contents, "shrinking keeps the contents");
 	promise(large_verify(page_dir_find(p), p + 16) == PTR_MODIFIED_PAGE,
 	    "a pointer into the first page is not the allocation");
+	promise(reports_a_race(p), "who frees while another resizes is not told of a wrong pointer");
 	free(p);
 	free(block);
 	q = iconceal(5000, true);
