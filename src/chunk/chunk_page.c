@@ -30,12 +30,14 @@ page_init(struct owner *o, struct pginfo *pg, unsigned class_no, void *meta)
 {
 	const struct size_class *c = &size_classes[class_no];
 
-	pg->bits = (uint64_t *)((char *)meta + PAGE_COUNTS_NBYTES);
+	/* Pairs with the fence of chunk_word_emptied: who sees what follows sees it was nobody's. */
+	__atomic_thread_fence(__ATOMIC_RELEASE);
+	store_relaxed(&pg->bits, (uint64_t *)((char *)meta + PAGE_COUNTS_NBYTES));
 	for (unsigned w = 0; w < c->nwords; w++)
 		pg->bits[w] = ~(uint64_t)0;
 	pg->chunk.nchunks = c->nchunks;
 	pg->chunk.remote = c->remote;
-	pg->chunk.class_no = (uint8_t)class_no;
+	store_relaxed(&pg->chunk.class_no, (uint8_t)class_no);
 	pg->chunk.state = PAGE_AVAIL;
 	store_relaxed(&pg->recip, c->recip);
 	/* Pairs with the acquire of a thread that frees remotely: the fields above are set. */

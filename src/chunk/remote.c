@@ -65,7 +65,10 @@ chunk_word_emptied(struct pginfo *pg)
 	unsigned class_no = load_relaxed(&pg->chunk.class_no);
 	const struct size_class *c;
 
-	/* Between the loads the page may have been given back, and its entry be something else. */
+	/*
+	 * Between the loads the page may have been given back, and its entry be something else.
+	 * Pairs with the fence in page_init.
+	 */
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	if (!owner_is(owner) || class_no >= CLASS_COUNT || load_relaxed(&pg->owner) != owner ||
 	    env_clock_ms() - load_relaxed(&owner_of_word(owner)->drained_ms) < ASLEEP_MS)

@@ -39,7 +39,7 @@ careful_large_written(const struct pginfo *pg)
 	if (!load_acquire(&pg->large.canary))
 		return FILL_WHOLE;
 	at = fill_check_canary(p, asked, large_canary_end(pg), opt.secret);
-	/* Pairs with the releases before and after it is written anew. */
+	/* Pairs with the fence before it is written anew; the acquire above with the release after. */
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	return asked == pg->large.nbytes && load_relaxed(&pg->large.canary) ? at : FILL_WHOLE;
 }
@@ -116,7 +116,9 @@ careful_resize_large(struct pginfo *pg, void *p, size_t n, const char *func)
 	if (opt.page_end || (opt.delay && round_up(end, malloc_pagesize) >> malloc_pageshift !=
 	    pg->large.npages))
 		return NULL;
-	store_release(&pg->large.canary, false);
+	store_relaxed(&pg->large.canary, false);
+	/* Pairs with the fence of the checker, as in note_begin. */
+	__atomic_thread_fence(__ATOMIC_RELEASE);
 	to = large_resize(pg, p, end);
 	if (to == NULL) {
 		store_release(&pg->large.canary, opt.canary);

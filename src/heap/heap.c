@@ -141,7 +141,8 @@ alloc_recorded(enum trace_op op, size_t n, size_t alignment, unsigned class_no, 
 ALWAYS_INLINE void *
 alloc(enum trace_op op, size_t n, size_t alignment, unsigned class_no, bool zero)
 {
-	if (UNLIKELY(opt.looked || load_acquire(&heap_started) == 0))
+	/* In this order: options are not to be asked before they are known to be there. */
+	if (UNLIKELY(load_acquire(&heap_started) == 0 || opt.looked))
 		return alloc_recorded(op, n, alignment, class_no, zero);
 	return alloc_plain(n, alignment, class_no, zero, load_relaxed(&owner_watch.any) != 0);
 }

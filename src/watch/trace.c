@@ -259,7 +259,7 @@ chunk_of(unsigned i)
 	return none;
 }
 
-/* Takes the stream if it is nobody's. */
+/* Takes the stream if it is nobody's; the kernel says that a thread is gone after all it wrote. */
 static bool
 stream_claim(struct stream *s, int thread)
 {
