@@ -36,6 +36,21 @@ dirty_count(const struct pginfo *first, size_t npages)
 	return n;
 }
 
+size_t
+dirty_end(const struct pginfo *first, size_t npages)
+{
+	uint64_t *words, word;
+	size_t from, to;
+
+	dirty_bits(first, npages, &words, &from, &to);
+	for (size_t w = (to + 63) / 64; to > from && w-- > from / 64; to = w * 64) {
+		word = words[w] & word_mask(w * 64 < from ? from : w * 64, to);
+		if (word != 0)
+			return w * 64 + log2_floor(word) + 1 - from;
+	}
+	return 0;
+}
+
 void
 dirty_set(struct pginfo *first, size_t npages, bool value)
 {

@@ -10,6 +10,8 @@
 
 /* Dirty pages among npages from first, which lie in one arena. */
 size_t dirty_count(const struct pginfo *first, size_t npages);
+/* Pages from first up to the last dirty one. */
+size_t dirty_end(const struct pginfo *first, size_t npages);
 void dirty_set(struct pginfo *first, size_t npages, bool value);
 
 #endif

@@ -73,7 +73,7 @@ purge_down_to(size_t keep)
 	while (page_layer.ndirty > keep) {
 		struct pginfo *run = highest_dirty(page_tree()->root);
 		struct pginfo *first = run;
-		size_t npages, n, half, excess = page_layer.ndirty - keep;
+		size_t npages, n, half, clean, excess = page_layer.ndirty - keep;
 
 		ASSERT(run != NULL);
 		npages = run->free.npages;
@@ -83,9 +83,14 @@ purge_down_to(size_t keep)
 			npages -= half;
 		}
 		n = dirty_count(first, npages);
+		clean = npages - dirty_end(first, npages);
+		npages -= clean;
 		run_remove(run);
 		if (first != run)
 			run_insert(run, (size_t)(first - run), run->free.ndirty - n);
+		/* Others may need it meanwhile, who would have to ask the kernel for more. */
+		if (clean != 0)
+			run_insert(first + npages, clean, 0);
 		page_dir_set(first, MALLOC_FREE);
 		first->free.npages = (uint32_t)npages;
 		first->free.purging = true;
