@@ -36,6 +36,11 @@
 
 #define PHKMALLOC_DESCRIPTOR_MAGIC "phkmalloc heap"
 #define PHKMALLOC_DESCRIPTOR_VERSION 4
+/*
+ * What a later version has more takes reserved words, so that the size stays: a program that names
+ * the symbol has a place of its own for it, of the size it was linked with.
+ */
+#define PHKMALLOC_DESCRIPTOR_NBYTES 512
 #define PHKMALLOC_NOTE_NAME "phkmalloc"
 #define PHKMALLOC_NOTE_TYPE 1
 
@@ -66,6 +71,7 @@ struct phkmalloc_descriptor {
 	uint64_t stacks;      /* address of a struct phkmalloc_stacks */
 	uint64_t samples;     /* address of a struct phkmalloc_samples */
 	uint64_t nused_max;   /* address: the most pages ever in use, large and of chunks, 64 bits */
+	uint64_t reserved[31]; /* 0; see PHKMALLOC_DESCRIPTOR_NBYTES */
 };
 
 /* Allocations that stand before guard pages (option W): in no arena, and in no other figure. */

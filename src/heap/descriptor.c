@@ -82,6 +82,8 @@ const struct phkmalloc_descriptor phk_descriptor = {
 	.nused_max = ADDRESS(page_layer.nused_max),
 };
 
+_Static_assert(sizeof(struct phkmalloc_descriptor) == PHKMALLOC_DESCRIPTOR_NBYTES,
+    "programs that were linked before copy as much");
 _Static_assert(sizeof(struct phkmalloc_watch) == sizeof(owner_watch), "tools write all of it");
 _Static_assert(sizeof(struct phkmalloc_stacks) == sizeof(stack_table), "tools read it as theirs");
 _Static_assert(sizeof(struct phkmalloc_samples) == sizeof(sample_counts), "the same, too");

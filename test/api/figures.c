@@ -2,6 +2,7 @@
  * malloc_trim, mallopt, mallinfo, mallinfo2, malloc_info, malloc_stats: the figures are true.
  */
 #include "phkmalloc.h"
+#include "phkmalloc_inspect.h"
 #include "tap.h"
 
 #include <malloc.h>
@@ -169,6 +170,20 @@ trim(void)
 	ok(mallopt(-3 /* M_MMAP_THRESHOLD */, 1 << 20) == 1, "mallopt accepts glibc's parameters");
 }
 
+/* As data of the library it is copied into the program, if that is not position-independent. */
+static void
+descriptor(void)
+{
+	const struct phkmalloc_descriptor *d = &phkmalloc_descriptor;
+	unsigned arenas = 0;
+
+	memcpy(&arenas, (const void *)(uintptr_t)d->arena_count, sizeof(arenas));
+	ok(strcmp(d->magic, PHKMALLOC_DESCRIPTOR_MAGIC) == 0 &&
+	    d->version == PHKMALLOC_DESCRIPTOR_VERSION && d->nbytes == sizeof(*d) &&
+	    strcmp(d->library, PHKMALLOC_VERSION) == 0 && arenas != 0,
+	    "a program may look at the descriptor itself");
+}
+
 int
 main(void)
 {
@@ -177,6 +192,7 @@ main(void)
 	info();
 	statistics();
 	trim();
+	descriptor();
 	ok(phkmalloc_check() == 0, "the heap is whole");
 	return tap_done();
 }
