@@ -27,7 +27,7 @@ ifeq ($(TOOLS_MISSING),)
 check-trace: $(B)/phkmalloc $(B)/test/trace/subject $(B)/test/trace/subject-static \
 		$(B)/test/trace/objects $(B)/test/trace/damage $(SO)
 	@TOOL=$(abspath $(B)/phkmalloc) SUBJECTS=$(abspath $(B)/test/trace) SO=$(abspath $(SO)) \
-		test/run.py --limit 300 $(B)/test/trace/damage $(TRACE_TESTS)
+		test/run.py --limit 900 $(B)/test/trace/damage $(TRACE_TESTS)
 else
 check-trace:
 	@echo "check-trace: $(TOOLS_WANT)"
