@@ -4,6 +4,7 @@
 # When nothing is missing it is quiet and quick: make calls it each time. When something is missing
 # and it may not install (it is not root) it names that and ends with status 1. With --optional
 # it goes on when the archive cannot supply a package: the tests that need it skip themselves.
+# "a|b" in a list is a or b, which one release of Debian has and another has not.
 set -eu
 
 optional=
@@ -26,13 +27,27 @@ fi
 # The packages among its arguments that are not installed.
 missing_of() {
 	# Not "dpkg-query || ...": it fails when one of many is unknown, and tells of the others.
-	have=" $(dpkg-query -W -f '${Package} ${db:Status-Status}\n' "$@" 2>/dev/null |
-		sed -n 's/ installed$//p' | tr '\n' ' ')"
+	# shellcheck disable=SC2046
+	have=" $(dpkg-query -W -f '${Package} ${db:Status-Status}\n' $(echo "$@" | tr '|' ' ') \
+		2>/dev/null | sed -n 's/ installed$//p' | tr '\n' ' ')"
 	for package in "$@"; do
-		case "$have" in
-		*" $package "*) ;;
-		*) printf ' %s' "$package" ;;
-		esac
+		lacking=yes
+		for choice in $(echo "$package" | tr '|' ' '); do
+			case "$have" in
+			*" $choice "*) lacking= ;;
+			esac
+		done
+		[ -z "$lacking" ] || printf ' %s' "$package"
+	done
+}
+
+# Its arguments, and where there is a choice the one that the archive has.
+choose() {
+	for package in "$@"; do
+		for choice in $(echo "$package" | tr '|' ' '); do
+			! apt-cache show "$choice" >/dev/null 2>&1 || break
+		done
+		printf ' %s' "$choice"
 	done
 }
 
@@ -43,7 +58,8 @@ missing=$(missing_of $wanted)
 
 if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
 	echo "setup: these Debian packages are missing:$missing" >&2
-	echo "setup: as root:  apt-get install --no-install-recommends$missing" >&2
+	# shellcheck disable=SC2086
+	echo "setup: as root:  apt-get install --no-install-recommends$(choose $missing)" >&2
 	[ -z "$optional" ] ||
 		echo "setup: or go on without them by SETUP=no; tests that need them say so" >&2
 	exit 1
@@ -57,7 +73,8 @@ apt() {
 		</dev/null >"$log" 2>&1
 }
 install() {
-	apt install -y --no-install-recommends "$@"
+	# shellcheck disable=SC2046
+	apt install -y --no-install-recommends $(choose "$@")
 }
 
 echo "setup: installing$missing"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Parts of python3's own test suite (Debian: libpython3-testsuite), with the library preloaded
+"""Parts of python3's own test suite (Debian 12: libpython3.11-testsuite), with the library preloaded
 and every object allocated by it. What fails without the library too says nothing about it."""
 import os
 import re
@@ -45,7 +45,7 @@ def main():
         print("1..0 # SKIP needs SO and " + PYTHON)
         return 0
     if not exists("test_list"):
-        print("1..0 # SKIP python3's test suite is not installed: libpython3-testsuite")
+        print("1..0 # SKIP python3's test suite is not installed, as libpython3.11-testsuite")
         return 0
     failed = 0
     modules = [module for module in MODULES if exists(module)]
