@@ -28,17 +28,18 @@ TEST_CXXFLAGS := -std=c++17 -fsized-deallocation \
 	$(filter-out -std=% -Wstrict-prototypes -Wmissing-prototypes,$(TEST_BASE))
 # For what only this library has. The one that is preloaded has the same name and comes first.
 TEST_LINK = $(SO) -Wl,-rpath,$(abspath $(B)) -ldl
+TEST_LDFLAGS = $(filter-out -fsanitize=%,$(LDFLAGS))
 TEST_RUN = test/run.py --preload $(SO) --static $(A) --limit $(TEST_LIMIT)
 
 $(TEST_BIN): $(TEST_HEADERS)
 
 $(B)/test/%: test/%.c | $(SO)
 	@mkdir -p $(@D)
-	$(CC) $(TEST_BASE) $(TEST_CFLAGS) -o $@ $< $(TEST_LINK)
+	$(CC) $(TEST_BASE) $(TEST_CFLAGS) $(TEST_LDFLAGS) -o $@ $< $(TEST_LINK)
 
 $(B)/test/%: test/%.cc | $(SO)
 	@mkdir -p $(@D)
-	$(CXX) $(TEST_CXXFLAGS) $(TEST_CFLAGS) -o $@ $< $(TEST_LINK)
+	$(CXX) $(TEST_CXXFLAGS) $(TEST_CFLAGS) $(TEST_LDFLAGS) -o $@ $< $(TEST_LINK)
 
 $(B)/test/life/process: $(B)/test/life/libplugin.so
 $(B)/test/life/libplugin.so: test/life/plugin.c

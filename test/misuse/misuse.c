@@ -231,9 +231,31 @@ show_table(void)
 	}
 }
 
+/* Whether the row is of memory that traps when it is freed, and this is too little of it. */
+static bool
+is_too_little(const struct row *row, size_t n)
+{
+	return row->options != NULL && strpbrk(row->options, "FS") != NULL &&
+	    strcmp(row->text, USED) == 0 && n < TRAPS_NBYTES;
+}
+
+static void
+judge(const struct row *row, size_t n)
+{
+	const void *given[] = {row, &n};
+	struct ended e;
+
+	child_run(&e, start, given);
+	if (!ok(as_written(row, &e), "%s, %zu bytes, options \"%s\"", row->name, n,
+	    row->options == NULL ? "" : row->options))
+		printf("# status %#x, standard error:\n# %s\n", (unsigned)e.status, e.text);
+}
+
 int
 main(int argc, char **argv)
 {
+	bool all_trap = small_ones_trap();
+
 	if (argc == 2 && strcmp(argv[1], "--table") == 0) {
 		show_table();
 		return 0;
@@ -242,14 +264,10 @@ main(int argc, char **argv)
 		return rows[strtoul(argv[1], NULL, 10)].act(strtoul(argv[2], NULL, 10));
 	os_page[0] = (size_t)sysconf(_SC_PAGESIZE);
 	for (size_t i = 0; i < COUNT(rows); i++)
-		for (const size_t *n = rows[i].sizes; *n != 0; n++) {
-			const void *given[] = {&rows[i], n};
-			struct ended e;
-
-			child_run(&e, start, given);
-			if (!ok(as_written(&rows[i], &e), "%s, %zu bytes, options \"%s\"", rows[i].name, *n,
-			    rows[i].options == NULL ? "" : rows[i].options))
-				printf("# status %#x, standard error:\n# %s\n", (unsigned)e.status, e.text);
-		}
+		for (const size_t *n = rows[i].sizes; *n != 0; n++)
+			if (all_trap || !is_too_little(&rows[i], *n))
+				judge(&rows[i], *n);
+			else
+				skip(rows[i].name, SMALL_ONES_WHY);
 	return tap_done();
 }

@@ -78,6 +78,24 @@ with_neighbour(size_t n)
 	abort();
 }
 
+/* What traps when it is freed, wherever it is: see option F in malloc.conf(5). */
+#define TRAPS_NBYTES ((size_t)1 << 20)
+
+/*
+ * Whether smaller pieces trap too. Before Linux 6.13 each trap is a mapping, and the library makes
+ * none for them. An emulator may take the advice and do nothing.
+ */
+static inline bool
+small_ones_trap(void)
+{
+	size_t n = (size_t)sysconf(_SC_PAGESIZE);
+	char *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return madvise(p, n, 102 /* MADV_GUARD_INSTALL */) == 0 &&
+	    madvise(p, n, 22 /* MADV_POPULATE_READ */) != 0;
+}
+#define SMALL_ONES_WHY "before Linux 6.13 less than 1 MiB does not trap"
+
 /* Runs act in another thread and waits for it. */
 static inline void
 in_thread(void *(*act)(void *), void *p)

@@ -2,9 +2,9 @@
  * old_kernel.c: mremap and madvise as old kernels have them: without MREMAP_DONTUNMAP (5.7) and
  * without guards (6.13).
  *
- * QEMU lets both pass without knowing what they mean: it takes the memory that was moved away from
- * for unmapped, and says that there is a guard where there is none. Linked into the library for
- * tests that QEMU runs; the library then does as it does on such a kernel.
+ * Linked into the library and its tests, for a port of its own, and for those that QEMU runs: QEMU
+ * lets both pass without knowing what they mean. It takes the memory that was moved away from for
+ * unmapped, and says that there is a guard where there is none.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -32,7 +32,8 @@ mremap(void *from, size_t old_nbytes, size_t new_nbytes, int flags, ...)
 	return (void *)syscall(SYS_mremap, from, old_nbytes, new_nbytes, flags, to);
 }
 
-__attribute__((visibility("hidden"))) int
+/* Weak: a test may have another. */
+__attribute__((weak, visibility("hidden"))) int
 madvise(void *base, size_t nbytes, int advice)
 {
 	if (advice >= GUARD_INSTALL) {

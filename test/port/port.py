@@ -27,6 +27,7 @@ EMULATED = {"unit/unwind": "it makes stacks that only x86-64 has",
             "misuse/everywhere": "thousands of programs, each of which QEMU takes long to start"}
 STATIC_MAKE = ["TEST_LINK={B}/libphkmalloc.a -static", "CFLAGS=-O2 -g -DTEST_STATIC"]
 MUSL_CFLAGS = "CFLAGS=-O2 -g -include src/os/libc.h"
+OLD_KERNEL = "LDFLAGS={B}/old_kernel.o"
 MUSL_MAKE = ["CC=musl-gcc", "CXX=g++"]
 
 
@@ -41,12 +42,13 @@ class Port:
 def emulated(machine, pagesize):
     cross = f"{machine}-linux-gnu-"
     # The memory of the process is QEMU's, so tests that look at that are left out.
-    return Port([f"CROSS={cross}", "LDFLAGS={B}/old_kernel.o"], (UNIT, *PUBLIC), EMULATED,
+    return Port([f"CROSS={cross}", OLD_KERNEL], (UNIT, *PUBLIC), EMULATED,
                 (cross + "gcc", cross + "g++", f"qemu-{machine}-static"), machine, pagesize)
 
 
 PORTS = {
     "clang": Port(["CC=clang", "CXX=clang++"], (UNIT, *PUBLIC, MEMORY), {}, ("clang",)),
+    "old-kernel": Port([OLD_KERNEL], (UNIT, *PUBLIC, MEMORY), {}, ("gcc",)),
     "static": Port(STATIC_MAKE, PUBLIC, STATIC, ("gcc",)),
     "musl": Port(MUSL_MAKE + [MUSL_CFLAGS], (UNIT, *PUBLIC, MEMORY), {**MUSL, **CXX_ONLY},
                  ("musl-gcc",)),
@@ -95,10 +97,11 @@ def main():
     # They may have the archive in them, of which make knows nothing.
     shutil.rmtree(f"{build}/test", ignore_errors=True)
     runner = []
-    if port.machine:
+    if OLD_KERNEL in port.make:
         os.makedirs(build, exist_ok=True)
         subprocess.run([port.needs[0], "-O2", "-fPIC", "-D_GNU_SOURCE", "-c",
                         "test/port/old_kernel.c", "-o", f"{build}/old_kernel.o"], check=True)
+    if port.machine:
         runner = ["test/port/emulate.sh", port.machine, str(port.pagesize)]
     make(port, build, f"{build}/libphkmalloc.so", f"{build}/libphkmalloc.a", *tests)
     done = subprocess.run(runner + ["test/run.py", "--limit", "1500", "--preload",
