@@ -44,7 +44,8 @@ LIB_CFLAGS := $(BASE_CFLAGS) -Isrc -D_GNU_SOURCE -fPIC -fvisibility=hidden \
 	-fno-builtin-free -fno-semantic-interposition -fno-plt -fexceptions
 # The allocator keeps no frame of its own on its fast paths; unwind tables serve profilers. On other
 # machines and C libraries its own stacks come of frame pointers, see src/os/unwind.c.
-GLIBC := $(shell $(CC) -E -dM -x c -include features.h /dev/null 2>/dev/null | grep -o '__GLIBC__ [0-9]*$$')
+GLIBC := $(shell $(CC) -E -dM -x c -include features.h /dev/null 2>/dev/null | \
+	grep -o '__GLIBC__ [0-9]*$$')
 ifneq ($(and $(filter x86_64%,$(shell $(CC) -dumpmachine 2>/dev/null)),$(GLIBC)),)
 LIB_CFLAGS += -fomit-frame-pointer
 endif

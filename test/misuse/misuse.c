@@ -235,7 +235,7 @@ show_table(void)
 static bool
 is_too_little(const struct row *row, size_t n)
 {
-	return row->options != NULL && strpbrk(row->options, "FS") != NULL &&
+	return row->options != NULL && strpbrk(row->options, "FS") != NULL && row->text != NULL &&
 	    strcmp(row->text, USED) == 0 && n < TRAPS_NBYTES;
 }
 
