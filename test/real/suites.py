@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Parts of python3's own test suite (Debian 12: libpython3.11-testsuite), with the library preloaded
-and every object allocated by it. What fails without the library too says nothing about it."""
+"""Parts of python3's own test suite (in Debian 12 libpython3.11-testsuite), with the library
+preloaded and every object allocated by it. What fails without it too says nothing about it."""
 import os
 import re
 import subprocess
