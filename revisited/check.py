@@ -249,7 +249,8 @@ def check_traces(part):
         check(len({tuple(s[0] for s in f["sample"]) for f in memory.values()}) == 1,
               "%s: it asks every allocator for the same" % program)
         peak = max(s[0] for s in memory["phkmalloc"]["sample"])
-        check(0.9 * row["about"]["peak_live"] <= peak <= row["about"]["peak_live"],
+        # Samples are taken now and then, and may miss the highest moment.
+        check(0.8 * row["about"]["peak_live"] <= peak <= row["about"]["peak_live"],
               "%s: and for as much as its trace says" % program, (peak, row["about"]))
         if "no_faults" in part:
             skip("%s: page faults" % program, part["no_faults"])

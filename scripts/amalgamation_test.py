@@ -68,7 +68,7 @@ def call(argv, **options):
     env = {name: value for name, value in os.environ.items()
            if name not in ("LD_PRELOAD", "MALLOC_OPTIONS")}
     env.update(options.pop("env", {}))
-    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=120,
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=600,
                           stderr=subprocess.STDOUT, text=True, check=False, env=env, **options)
     if done.returncode != 0:
         print(f"# {' '.join(argv)}: status {done.returncode}")

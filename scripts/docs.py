@@ -15,7 +15,7 @@ import tempfile
 
 BLOCK = re.compile(r"^(## [^\n]*)$|^```(\S+) +(\S+)(?: +needs=(\S+))?\n(.*?)^```$",
                    re.MULTILINE | re.DOTALL)
-LIMIT_S = 100
+LIMIT_S = 400
 
 
 def blocks(page):

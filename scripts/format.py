@@ -12,9 +12,11 @@ Usage: format.py [FILE...]   formats these files, or all of the project's
 import concurrent.futures
 import os
 import re
+import shutil
 import subprocess
 import sys
 
+VERSION = "14"  # of clang-format, Debian 12's
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
 PIECE = re.compile(r"((?:[ \t\n]|\\\n)*)([^ \t\n])")
 # Continuation lines: tabs, and half a tab more.
@@ -82,6 +84,18 @@ def formatted(path):
             gap = theirs.gaps[i]
         result.append(gap + char)
     return old, "".join(result) + "\n", faults
+
+
+def unusable():
+    """Why what it says would be of no use here, or None."""
+    if shutil.which("clang-format") is None:
+        return "clang-format is not installed"
+    told = subprocess.run(["clang-format", "--version"], capture_output=True, text=True,
+                          check=False).stdout
+    found = re.search(r"version (\d+)", told)
+    if found is None or found[1] != VERSION:
+        return f"not clang-format {VERSION}; each formats otherwise in places"
+    return None
 
 
 def c_files():

@@ -135,7 +135,7 @@ def main():
     parser = argparse.ArgumentParser(description="runs programs that print TAP")
     parser.add_argument("--preload", help="library for LD_PRELOAD and the variable SO")
     parser.add_argument("--static", help="static library, for the variable A")
-    parser.add_argument("--limit", type=float, default=120, help="seconds for each program")
+    parser.add_argument("--limit", type=float, default=400, help="seconds for each program")
     parser.add_argument("--jobs", type=int, default=2, help="programs at a time")
     parser.add_argument("programs", nargs="+")
     args = parser.parse_args()

@@ -369,7 +369,7 @@ run(const char *what)
 	struct rlimit none = {0, 0};
 
 	setrlimit(RLIMIT_CORE, &none);
-	alarm(30);
+	alarm(120);
 	if (strcmp(what, "race") == 0)
 		return race();
 	if (strcmp(what, "code") == 0)

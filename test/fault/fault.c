@@ -109,7 +109,7 @@ run(void)
 	unsigned long calls;
 	int wrong = 0;
 
-	alarm(20);
+	hang_limit(20);
 	script_run(1);
 	in_thread(script_thread, (void *)2);
 	in_thread(script_free_some, NULL);

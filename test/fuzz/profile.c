@@ -16,7 +16,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t nbytes);
 
 #define HELD_MAX 4096
-#undef free /* the makefile has the reader call fuzz_free */
+#undef free /* the makefile has the reader call fuzz_free, and headers declare that */
+void free(void *p);
 
 static jmp_buf failed;
 /* What the reader holds, and would leave to the end of the process when it gives up. */

@@ -76,7 +76,7 @@ child(unsigned depth)
 	pthread_t t[2];
 	pid_t pid = 0;
 
-	alarm(60);
+	alarm(240);
 	busy_start(t, 2);
 	for (size_t i = 0; i < 2000; i++)
 		swap(&seed);
@@ -146,7 +146,7 @@ exec_again(int left)
 	char text[24];
 	pthread_t t[2];
 
-	alarm(120);
+	alarm(480);
 	busy_start(t, 2);
 	for (int i = 0; i < 100; i++)
 		swap(&seed);
@@ -224,7 +224,7 @@ handler_allocates(void *arg)
 	uint64_t seed = 1;
 	time_t end = time(NULL) + 2;
 
-	alarm(20);
+	alarm(80);
 	every_100_us(allocate);
 	while (time(NULL) < end) {
 		free(malloc(50000 + random_next(&seed) % 100000));

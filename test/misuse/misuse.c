@@ -87,7 +87,7 @@ start(void *arg)
 	unsetenv("MALLOC_OPTIONS");
 	if (row->options != NULL)
 		setenv("MALLOC_OPTIONS", row->options, 1);
-	alarm(20);
+	hang_limit(20);
 	execl("/proc/self/exe", "misuse", no, size, (char *)NULL);
 	return 127;
 }

@@ -475,7 +475,7 @@ start(void *arg)
 	unsetenv("MALLOC_OPTIONS");
 	if (p->options != NULL)
 		setenv("MALLOC_OPTIONS", p->options, 1);
-	alarm(120);
+	hang_limit(60);
 	execl("/proc/self/exe", "random", ops, seed, no, (char *)NULL);
 	return 127;
 }

@@ -14,7 +14,7 @@ import time
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from tap import done, report, skip  # noqa: E402  (not of this folder)
 
-LIMIT = 100
+LIMIT = 400
 
 PYTHON = r"""
 import collections, json, random, re, threading
@@ -197,7 +197,8 @@ def redis(so, work):
         skip(promise, "redis is not installed")
         return
     port = free_port()
-    env = dict(os.environ, LD_PRELOAD=so)
+    # From version 8 on it asks about memory that it has from jemalloc.
+    env = dict(os.environ, LD_PRELOAD=so, MALLOC_OPTIONS="O")
     argv = ["redis-server", "--port", port, "--save", "", "--dir", work, "--io-threads", "2"]
     for start in (1, 2):
         with open(os.path.join(work, "redis.err"), "wb") as err:

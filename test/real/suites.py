@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 PYTHON = "/usr/bin/python3"
-LIMIT = 60
+LIMIT = 300
 MODULES = """
 test_list test_dict test_set test_tuple test_deque test_bytes test_array test_memoryview test_struct
 test_gc test_weakref test_json test_re test_long test_thread test_threading test_threadsignals

@@ -250,7 +250,7 @@ fork_under_load(void *arg)
 		pid_t pid = fork();
 
 		if (pid == 0) {
-			alarm(10);
+			hang_limit(10);
 			_exit(in_child());
 		}
 		if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0) {
