@@ -38,6 +38,8 @@ bool chunk_keep;
 uint32_t chunk_note_nbytes;
 /* Words of a new page that are used from one look at what is taken of it to the next. */
 #define LOOK_NWORDS 8U
+/* With POKE_SOON there are this many looks for each one that there would be with chunk_poke. */
+#define LOOK_SHARE 8U
 
 static void
 countdown_set(struct owner *o, struct pginfo *pg, size_t n)
@@ -134,22 +136,26 @@ poke_count(void)
 	return load_relaxed(&page_surplus) && chunk_poke > POKE_SOON ? POKE_SOON : chunk_poke;
 }
 
-/* Frees of the current page until the next look: any number, so as to follow no loop's step. */
+/*
+ * Frees of the current page until the next look: any number, so as to follow no loop's step. Where
+ * looks are frequent for another reason, what is sampled is looked for in some of them only.
+ */
 static void
 poke_set(struct owner *o, struct slot *slot)
 {
 	struct pginfo *pg = slot->page;
 	int32_t before = page_counts(pg)->countdown;
-	size_t nfree, n = poke_count();
+	uint32_t n = poke_count();
+	uint64_t r;
 
 	if (LIKELY(load_relaxed(&owner_watch.any) == 0)) {
 		countdown_set(o, pg, n);
 	} else {
-		nfree = pg->chunk.nchunks - chunk_live(pg);
-		watch_look(o, pg, nfree);
-		countdown_set(o, pg, n / 2 + env_random() % n + 1);
-		if (o->watch != NULL)
-			o->watch->seen[slot->class_no] = (int32_t)nfree + page_counts(pg)->countdown;
+		r = env_random();
+		if (n == chunk_poke || (uint32_t)(r >> 32) % chunk_poke < LOOK_SHARE * n)
+			watch_look(o, pg, pg->chunk.nchunks - chunk_live(pg));
+		countdown_set(o, pg, n / 2 + (uint32_t)r % n + 1);
+		watch_moved(o, pg, page_counts(pg)->countdown - before);
 	}
 	slot->pass_start += page_counts(pg)->countdown - before;
 }
@@ -200,11 +206,11 @@ chunk_event(struct owner *o, struct pginfo *pg)
 		if (UNLIKELY(o->hurried))
 			look_after(o);
 		o->hurried = load_relaxed(&page_surplus);
-		if (!o->hurried || load_relaxed(&owner_watch.any) != 0) {
+		poke_set(o, slot);
+		if (!o->hurried || o->alert) {
 			slot->word = &owner_nothing;
 			slot->none = 0;
 		}
-		poke_set(o, slot);
 		return;
 	case PAGE_FULL:
 		page_state_set(pg, PAGE_AVAIL);

@@ -82,6 +82,7 @@ struct watch {
 	uint8_t skip[CLASS_COUNT];     /* allocations until one of them is; 0 when none is due */
 	uint8_t nskipping;             /* classes where skip is not 0 */
 	bool guard_due;
+	bool each;                     /* every allocation is asked about */
 };
 #define WATCH_UNSEEN INT32_MIN
 
@@ -181,6 +182,8 @@ bool owner_sampled_init(void);
 bool owner_watch_init(struct owner *o);
 /* Provided by watch/, while samples are taken: looks at the current page, nfree of it are free. */
 void watch_look(struct owner *o, const struct pginfo *pg, size_t nfree);
+/* The countdown of the current page was set anew, to so many more than it was. */
+void watch_moved(struct owner *o, const struct pginfo *pg, int32_t by);
 
 /* Takes a page of this class with free chunks from a parked owner; NULL when none is found. */
 struct pginfo *owner_adopt(struct owner *o, unsigned class_no);

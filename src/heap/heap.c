@@ -85,7 +85,7 @@ alloc_plain(size_t n, size_t alignment, unsigned class_no, bool zero, bool watch
 	bool known = false;
 	void *p = NULL;
 
-	if (UNLIKELY(watched) && class_no != CLASS_NONE && UNLIKELY(watched_is_due()))
+	if (UNLIKELY(watched) && class_no != CLASS_NONE && UNLIKELY(watch_is_due(owner_self, class_no)))
 		p = watched_alloc(n, alignment, class_no);
 	if (UNLIKELY(p != NULL))
 		return zero ? memset(p, 0, n) : p;

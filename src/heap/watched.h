@@ -8,15 +8,6 @@
 #include "watch/profile.h"
 #include "watch/watch.h"
 
-/* Whether the next allocation of the calling thread is to be made by watched_alloc. */
-ALWAYS_INLINE bool
-watched_is_due(void)
-{
-	const struct owner *o = owner_self;
-
-	return o->alert || !watch_is_joined(o);
-}
-
 /* A chunk for n bytes that is a sample, made while samples are taken; NULL to go on as ever. */
 void *watched_alloc(size_t n, size_t alignment, unsigned class_no);
 /* The same, but only before a guard: with options whose notes the profile's would be taken for. */

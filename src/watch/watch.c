@@ -19,7 +19,7 @@
  * microseconds, so a thread that does nothing but allocate spends little of its time on them.
  */
 #define SPACED_RATE 1000U
-#define SPACED_MS 1U
+#define SPACED_MS 10U
 
 static uint64_t guard_next_ms; /* no guarded allocation before, when they are spaced */
 
@@ -42,11 +42,11 @@ draw(uint32_t mean)
 static void
 alert_set(struct owner *o)
 {
-	o->alert = opt.looked
-	    || (owner_slow && opt.sample_rate != 0)  /* each allocation is counted one by one */
-	    || o->watch->guard_due
-	    || o->watch->nskipping != 0
+	struct watch *w = o->watch;
+
+	w->each = (owner_slow && opt.sample_rate != 0) /* counted one by one */
 	    || load_relaxed(&owner_watch.profile_rate) == WATCH_ALL;
+	o->alert = opt.looked || w->each || w->guard_due || w->nskipping != 0;
 }
 
 bool
@@ -138,6 +138,15 @@ watch_look(struct owner *o, const struct pginfo *pg, size_t nfree)
 	if (rate > WATCH_ALL)
 		profile_count(o->watch, c, (size_t)taken * size_classes[c].size, rate);
 	alert_set(o);
+}
+
+void
+watch_moved(struct owner *o, const struct pginfo *pg, int32_t by)
+{
+	unsigned c = pg->chunk.class_no;
+
+	if (o->watch != NULL && o->watch->seen[c] != WATCH_UNSEEN)
+		o->watch->seen[c] += by;
 }
 
 enum watch_what

@@ -30,6 +30,15 @@ watch_is_joined(const struct owner *o)
 	return o->watch != NULL && o->watch->joined == load_relaxed(&owner_watch.any);
 }
 
+/* Whether something is to be done with the thread's next allocation of a class. */
+ALWAYS_INLINE bool
+watch_is_due(const struct owner *o, unsigned class_no)
+{
+	if (!watch_is_joined(o))
+		return true;
+	return o->alert && (o->watch->each || o->watch->guard_due || o->watch->skip[class_no] != 0);
+}
+
 /* What an alerted owner is to do with an allocation of a class; *weight: samples it stands for. */
 enum watch_what watch_ask(struct owner *o, unsigned class_no, uint32_t *weight);
 /* Whether a large allocation of n bytes is one for the profile. The owner has joined. */
