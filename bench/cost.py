@@ -1,15 +1,17 @@
 #!/usr/bin/python3
 """What letters of MALLOC_OPTIONS cost, over the default, on a few workloads.
 
-Each round runs every workload with and without the letters, one right after the
-other, in an order that alternates; the figure is the median of the rounds' ratios
-of user+system CPU time, with the quartiles. --instructions counts what valgrind's
-callgrind executes in user mode instead, which no other load disturbs.
+Each round starts a workload without letters and with each of them at the same time on
+one core, so that the kernel has them take turns of a few milliseconds and what else
+the machine does meets all alike; the figure is the median of the rounds' ratios of
+user+system CPU time, with the quartiles. A letter without effect, as A, shows how far
+a figure may be off. --instructions counts what valgrind's callgrind executes in user
+mode instead, which no other load disturbs. Workloads of one thread only.
 """
 
 import argparse
 import os
-import resource
+import random
 import statistics
 import subprocess
 import sys
@@ -49,13 +51,24 @@ def command(options, workload):
     return workload.command(options.scale, places), stdin
 
 
-def cpu_seconds(options, workload, letters):
+def start(options, workload, letters):
     args, stdin = command(options, workload)
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(args, env=environment(options, workload, letters), check=True,
-                   stdin=stdin or subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return subprocess.Popen(args, env=environment(options, workload, letters),
+                            stdin=stdin or subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+
+def cpu_seconds(options, workload, chosen):
+    """The CPU time of the workload with each of the letters, run at once."""
+    order = random.sample(chosen, len(chosen))
+    running = [(letters, start(options, workload, letters)) for letters in order]
+    took = {}
+    for letters, process in running:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode != 0:
+            raise SystemExit("cost: %s failed with letters '%s'" % (workload.name, letters))
+        took[letters] = usage.ru_utime + usage.ru_stime
+    return took
 
 
 def instructions(options, workload, letters):
@@ -70,34 +83,38 @@ def instructions(options, workload, letters):
             return [int(line.split()[1]) for line in f if line.startswith("totals:")][0]
 
 
-def ratios(options, workload, letters):
-    """A round's ratio to the default, for each round."""
+def ratios(options, workload):
+    """For each of the letters its ratios to the default."""
     if options.instructions:
-        return [instructions(options, workload, letters)
-                / instructions(options, workload, "")]
-    out = []
-    for i in range(options.rounds):
-        order = ("", letters) if i % 2 == 0 else (letters, "")
-        took = {o: cpu_seconds(options, workload, o) for o in order}
-        out.append(took[letters] / took[""])
+        base = instructions(options, workload, "")
+        return {letters: [instructions(options, workload, letters) / base]
+                for letters in options.letters}
+    out = {letters: [] for letters in options.letters}
+    for _ in range(options.rounds):
+        took = cpu_seconds(options, workload, [""] + options.letters)
+        for letters in options.letters:
+            out[letters].append(took[letters] / took[""])
     return out
+
+
+def shown(figures):
+    if len(figures) <= 3:
+        return "%.4f" % statistics.median(figures)
+    q = statistics.quantiles(figures, n=4)
+    return "%.3f (%.3f–%.3f)" % (statistics.median(figures), q[0], q[2])
 
 
 def main():
     options = arguments()
     chosen = [w for w in workloads.select(options.only.split(","), ()) if w.here()]
-    print("| letters | " + " | ".join(w.name for w in chosen) + " |")
-    print("|---|" + "--:|" * len(chosen), flush=True)
+    if not options.instructions:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    cells = {w.name: ratios(options, w) for w in chosen}
+    print("| letters | " + " | ".join(cells) + " |")
+    print("|---|" + "--:|" * len(cells))
     for letters in options.letters:
-        row = []
-        for w in chosen:
-            r = ratios(options, w, letters)
-            if len(r) > 3:
-                q = statistics.quantiles(r, n=4)
-                row.append("%.3f (%.3f–%.3f)" % (statistics.median(r), q[0], q[2]))
-            else:
-                row.append("%.4f" % statistics.median(r))
-        print("| `%s` | " % letters + " | ".join(row) + " |", flush=True)
+        row = [shown(of[letters]) for of in cells.values()]
+        print("| `%s` | " % letters + " | ".join(row) + " |")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@
 
 #include "profile.h"
 
-#define PROFILE_RATE 1048576U /* as the library's default */
+#define PROFILE_RATE 2097152U /* as the library's default */
 #define PROFILE_SECONDS 10
 
 /*

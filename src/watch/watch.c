@@ -19,7 +19,7 @@
  * microseconds, so a thread that does nothing but allocate spends little of its time on them.
  */
 #define SPACED_RATE 1000U
-#define SPACED_MS 10U
+#define SPACED_MS 50U
 
 static uint64_t guard_next_ms; /* no guarded allocation before, when they are spaced */
 

@@ -118,7 +118,7 @@ def check_pprof(path, folder, pid):
     text = p.string_table
     report([(text[t.type], text[t.unit]) for t in p.sample_type] == [
         ("alloc_objects", "count"), ("alloc_space", "bytes"), ("inuse_objects", "count"),
-        ("inuse_space", "bytes")] and text[0] == "" and p.period == 1048576
+        ("inuse_space", "bytes")] and text[0] == "" and p.period == 2097152
         and text[p.period_type.type] == "space", "pprof: the sample types of heaps", p.sample_type)
     names = {f.id: text[f.name] for f in p.function}
     locations = {x.id: [names[y.function_id] for y in x.line] for x in p.location}
