@@ -22,6 +22,8 @@ bool chunk_spare_put(struct owner *o, struct pginfo *pg);
 void chunk_settle(struct owner *o, struct pginfo *pg);
 /* Moves what other threads have freed into the page's bits: how many chunks. */
 int chunk_collect(struct pginfo *pg);
+/* Tells the owner of a page of remote frees that he may not know of. LOCK_PARKED held. */
+void chunk_page_tell(struct pginfo *pg);
 /* Gives a page back that its owner keeps, or has just left pending; any thread. */
 bool chunk_spare_release(struct owner *o, struct pginfo *pg);
 

@@ -82,6 +82,25 @@ is_worth(const struct pginfo *pg, uintptr_t word)
 	return n >= c->wake;
 }
 
+/* A lost thread may have freed a chunk of an owner who is not lost, and not told him any more. */
+static void
+tell_owner(struct pginfo *pg, uintptr_t word)
+{
+	uint64_t *bits = load_relaxed(&pg->bits), any = 0;
+	unsigned class_no = load_relaxed(&pg->chunk.class_no);
+	const struct size_class *c;
+
+	/* Between the loads the page may have been given back, and its entry be something else. */
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	if (class_no >= CLASS_COUNT || load_relaxed(&pg->owner) != word)
+		return;
+	c = &size_classes[class_no];
+	for (unsigned w = 0; w < c->nwords; w++)
+		any |= load_relaxed(&bits[c->remote + w]);
+	if (any != 0)
+		chunk_page_tell(pg);
+}
+
 /* Takes over what is found in some entries; false at the end of all. */
 static bool
 search(struct owner *o, size_t nentries, unsigned npages)
@@ -97,8 +116,10 @@ search(struct owner *o, size_t nentries, unsigned npages)
 			if (nentries-- == 0 || npages == 0)
 				return true;
 			word = load_acquire(&pg->owner);
-			if (is_lost(word) && is_worth(pg, word))
-				npages -= lost_take(o, pg);
+			if (is_lost(word))
+				npages -= is_worth(pg, word) && lost_take(o, pg);
+			else if (owner_is(word) && (word & PGINFO_PENDING) == 0)
+				tell_owner(pg, word);
 		}
 		at_arena++;
 		at_page = 0;

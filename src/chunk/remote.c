@@ -115,6 +115,20 @@ chunk_page_push(struct owner *self, struct pginfo *pg)
 		chunk_drain(self);
 }
 
+void
+chunk_page_tell(struct pginfo *pg)
+{
+	struct owner *o = claim(pg);
+	unsigned class_no;
+
+	if (o == NULL)
+		return;
+	class_no = pg->chunk.class_no;
+	inbox_push(o, pg, class_no);
+	if (load_relaxed(&o->state) == OWNER_PARKED)
+		chunk_drain_class(o, class_no);
+}
+
 enum ptr_fault
 chunk_free_slow(struct owner *o, struct pginfo *pg, const void *p)
 {
