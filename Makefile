@@ -55,6 +55,8 @@ LIB_CFLAGS += $(LIB_MORE)
 SRC := $(sort $(wildcard src/*/*.c))
 SRC_CXX := src/api/catch.cc
 OBJ := $(SRC:src/%.c=$(B)/obj/%.o) $(SRC_CXX:src/%.cc=$(B)/obj/%.o)
+# What a program with the library inside is to have.
+INSIDE := $(filter-out %/api/dlopen.o,$(OBJ))
 
 all: $(SO) $(A)
 
@@ -76,9 +78,9 @@ $(SO): $(OBJ) src/api/export.map
 
 # One object whose internal names nobody outside can see or collide with. Without groups: a linker
 # would drop ours for a program's of the same name, and a local name in it would lead nowhere.
-$(A): $(OBJ)
+$(A): $(INSIDE)
 	@rm -f $@
-	$(LD) -r --force-group-allocation -o $(B)/phkmalloc.o $(OBJ)
+	$(LD) -r --force-group-allocation -o $(B)/phkmalloc.o $(INSIDE)
 	$(OBJCOPY) --localize-hidden $(B)/phkmalloc.o
 	$(AR) rcs $@ $(B)/phkmalloc.o
 	@rm -f $(B)/phkmalloc.o

@@ -59,11 +59,12 @@ def read(path):
 
 
 def sources():
-    """All C files, folder by folder."""
+    """All C files, folder by folder, but for what only the shared library is to have."""
     layers = re.findall(r"^\| `(\w+)/` \|", read("src/README.md"), re.MULTILINE)
     for layer in layers:
         yield from sorted(os.path.relpath(path, ROOT)
-                          for path in glob.glob(os.path.join(ROOT, "src", layer, "*.c")))
+                          for path in glob.glob(os.path.join(ROOT, "src", layer, "*.c"))
+                          if not path.endswith("api/dlopen.c"))
 
 
 def statics(text):

@@ -12,6 +12,36 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 import preload  # noqa: E402  (a neighbour of this folder)
 
+DEEP = r"""
+#include <stdlib.h>
+#include <string.h>
+
+void *give(void *p)
+{
+	free(p);
+	free(strdup("from libc, by whatever malloc it uses"));
+	return realloc(malloc(10), 1000);
+}
+"""
+OPENS = r"""
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int main(void)
+{
+	void *h = dlopen("libdeep.so", RTLD_NOW | RTLD_DEEPBIND);
+	void *(*give)(void *);
+
+	if (h == NULL) {
+		puts(dlerror());
+		return 2;
+	}
+	*(void **)&give = dlsym(h, "give");
+	free(give(malloc(100)));
+	return dlopen("no such file", RTLD_NOW) != NULL || dlerror() == NULL;
+}
+"""
 LATE = r"""
 #include <dlfcn.h>
 #include <stdio.h>
@@ -148,6 +178,24 @@ def opened_late(folder):
                f"status {status}\n" + tail(out, err))
 
 
+def bound_deep(folder):
+    """An object that wants libc's functions before all others still has the library's malloc."""
+    os.mkdir(os.path.join(folder, "plugins"))
+    plugin = compiled(DEEP, "plugins/libdeep.so", folder, "-shared", "-fPIC")
+    # Found by the program's own path only, so libc has to know who asks.
+    program = compiled(OPENS, "opens", folder, "-Wl,--enable-new-dtags",
+                       "-Wl,-rpath,$ORIGIN/plugins")
+    status, out, err = preload.run([program], preload=False)
+    if plugin is None or program is None or status != 0:
+        preload.skip("an object opened with RTLD_DEEPBIND", "there is no such thing here")
+        return
+    for options in ("", "S"):
+        status, out, err = preload.run([program], extra={"MALLOC_OPTIONS": options})
+        preload.ok(status == 0, "an object opened with RTLD_DEEPBIND, and found by the caller's path, "
+                   f"has the library's malloc, options \"{options}\"",
+                   f"status {status}\n" + tail(out, err))
+
+
 def valgrind(folder):
     promise = "valgrind's memcheck, with --soname-synonyms, finds what it finds"
     if preload.missing(promise, "valgrind"):
@@ -222,6 +270,7 @@ def main():
         if preload.missing("the library in the company of others", "cc", "c++", "readelf"):
             return preload.done()
         opened_late(folder)
+        bound_deep(folder)
         valgrind(folder)
         sanitizer(folder)
         debugger(folder)

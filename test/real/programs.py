@@ -74,6 +74,11 @@ declare -A h; for i in {1..20000}; do k=$((i * 7919 % 1009)); h[$k]+="$i,"; done
 t=0; for k in "${!h[@]}"; do t=$((t + ${#h[$k]})); done; echo $t ${#h[@]}
 for i in {1..50}; do x=$(echo "${h[$i]}" | tr , '\n' | sort -n | tail -1); echo -n "$x "; done; echo
 """
+PHP = r"""
+$a = []; for ($i = 0; $i < 100000; $i++) { $k = $i * 7919 % 10007; $a[$k] = ($a[$k] ?? "") . "x$i"; }
+ksort($a); echo count($a), " ", strlen(json_encode($a)), " ", md5(serialize($a)), "\n";
+preg_match_all("/x(\d)\d*\\1/", implode(" ", $a), $m); echo count($m[0]), "\n";
+"""
 AWK = r"""
 BEGIN { for (i = 0; i < 200000; i++) { k = i * 7919 % 10007; a[k] = a[k] "x"; b[k, i % 3] += i }
 n = asorti(a, s); for (i = 1; i <= 20; i++) print s[i], length(a[s[i]]), b[s[i], 1]
@@ -152,6 +157,7 @@ def languages(so, work):
     compare(so, work, "python3", ["/usr/bin/python3", "-c", PYTHON])
     compare(so, work, "sqlite3", ["sqlite3", "test.db"], b"drop table if exists t;" + SQL.encode())
     compare(so, work, "perl", ["perl", "-e", PERL])
+    compare(so, work, "php", ["php", "-r", PHP])
     compare(so, work, "bash", ["bash", "-c", BASH])
     compare(so, work, "node", ["node", "-e", NODE])
     compare(so, work, "gawk", ["gawk", AWK])
