@@ -120,7 +120,8 @@ def main():
     if static:
         lines = output("nm", "--defined-only", "-g", static).splitlines()
         have = {line.split()[2] for line in lines if len(line.split()) == 3}
-        ok(have == names, "the static library defines exactly the same names",
+        names -= {"dlopen"}
+        ok(have == names, "the static library defines the same names, but for dlopen",
            f"new: {sorted(have - names)}, gone: {sorted(names - have)}")
     promise = "prototypes and structures are those of the list"
     if shutil.which(CC[0]):
