@@ -6,20 +6,16 @@
  * process. So the flag is left out. In the shared library only: a program that has the library
  * inside need not have another dlopen. No state; thread-safe.
  */
-#include "base/base.h"
+#include "os/env.h"
 
 #include <dlfcn.h>
 #include <string.h>
 
-#ifndef RTLD_DEEPBIND
-#define RTLD_DEEPBIND 0
-#endif
-
 typedef void *open_function(const char *file, int mode);
 
 /*
- * Where a file is looked for depends on the caller, whom libc knows by the address it returns to: so
- * this ends with a jump, as compilers do when they optimize (test/life/company.py). What libc's
+ * Where a file is looked for depends on the caller, whom libc knows by the address it returns to:
+ * so this ends with a jump, as compilers do when they optimize (test/life/company.py). What libc's
  * function is called by is not kept: no pointer to be overwritten.
  */
 EXPORT void *
@@ -30,5 +26,5 @@ dlopen(const char *file, int mode)
 
 	_Static_assert(sizeof(next) == sizeof(found), "POSIX wants that of dlsym");
 	memcpy(&next, &found, sizeof(next));
-	return next == NULL ? NULL : next(file, mode & ~RTLD_DEEPBIND);
+	return next == NULL ? NULL : next(file, env_shallow(mode));
 }

@@ -4,6 +4,7 @@
  */
 #include "os/env.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <link.h>
@@ -181,6 +182,15 @@ env_process_lives(int pid)
 
 	errno = saved;
 	return lives;
+}
+
+int
+env_shallow(int mode)
+{
+#ifdef RTLD_DEEPBIND
+	mode &= ~RTLD_DEEPBIND;
+#endif
+	return mode;
 }
 
 uint64_t

@@ -23,6 +23,8 @@ bool env_secure(void);
 bool env_get(const char *name, char *text, size_t nbytes);
 /* Copies what a symbolic link points to, cut to the size of text; false when there is none. */
 bool env_link(const char *path, char *text, size_t nbytes);
+/* A mode of dlopen without RTLD_DEEPBIND, which only glibc has. */
+int env_shallow(int mode);
 /* 64 random bits, not for keys. */
 uint64_t env_random(void);
 /* Seconds since 1970. */

@@ -191,7 +191,7 @@ def bound_deep(folder):
         return
     for options in ("", "S"):
         status, out, err = preload.run([program], extra={"MALLOC_OPTIONS": options})
-        preload.ok(status == 0, "an object opened with RTLD_DEEPBIND, and found by the caller's path, "
+        preload.ok(status == 0, "an object opened with RTLD_DEEPBIND, found by the caller's path, "
                    f"has the library's malloc, options \"{options}\"",
                    f"status {status}\n" + tail(out, err))
 

@@ -75,7 +75,8 @@ t=0; for k in "${!h[@]}"; do t=$((t + ${#h[$k]})); done; echo $t ${#h[@]}
 for i in {1..50}; do x=$(echo "${h[$i]}" | tr , '\n' | sort -n | tail -1); echo -n "$x "; done; echo
 """
 PHP = r"""
-$a = []; for ($i = 0; $i < 100000; $i++) { $k = $i * 7919 % 10007; $a[$k] = ($a[$k] ?? "") . "x$i"; }
+$a = [];
+for ($i = 0; $i < 100000; $i++) { $k = $i * 7919 % 10007; $a[$k] = ($a[$k] ?? "") . "x$i"; }
 ksort($a); echo count($a), " ", strlen(json_encode($a)), " ", md5(serialize($a)), "\n";
 preg_match_all("/x(\d)\d*\\1/", implode(" ", $a), $m); echo count($m[0]), "\n";
 """
