@@ -149,11 +149,12 @@ static void
 remove_folder(const char *folder)
 {
 	DIR *dir = opendir(folder);
+	int fd = dir == NULL ? -1 : dirfd(dir);
 	struct dirent *e;
 
 	while (dir != NULL && (e = readdir(dir)) != NULL)
-		if (e->d_name[0] != '.')
-			(void)unlinkat(dirfd(dir), e->d_name, 0);
+		if (fd >= 0 && e->d_name[0] != '.')
+			(void)unlinkat(fd, e->d_name, 0);
 	if (dir != NULL)
 		closedir(dir);
 	(void)rmdir(folder);

@@ -34,14 +34,9 @@ read_whole(const char *path, size_t *nbytes)
 	char *text = NULL;
 	size_t have = 0;
 
-	while (f != NULL) {
-		size_t n;
-
+	for (size_t n = 65536; f != NULL && n == 65536; have += n) {
 		text = xgrow(text, have + 65536, 1);
 		n = fread(text + have, 1, 65536, f);
-		if (n == 0)
-			break;
-		have += n;
 	}
 	if (f != NULL)
 		fclose(f);
