@@ -17,6 +17,7 @@
 #define ARENA_NPAGES_MIN ((size_t)16)              /* 1 MiB */
 #define GUARD_NBYTES ((size_t)64 << 10)
 #define META_STEP ((size_t)64 << 10)
+#define META_HUGE ((uintptr_t)2 << 20)
 #define POOL_BASE ((size_t)256 << 10)              /* room for owners beside the bitmaps */
 #define META_PIECES ((size_t)128 << 10 >> 6)       /* sizes of metadata, in cache lines */
 
@@ -140,6 +141,24 @@ arena_add(size_t npages)
 	return a;
 }
 
+/*
+ * A huge page of the metadata that has just been filled becomes one: in heaps of gigabytes every
+ * free would else wait for the translations of two addresses more.
+ */
+static void
+meta_collapse(void *base, size_t before, size_t now)
+{
+	uintptr_t end = ((uintptr_t)base + now) & ~(META_HUGE - 1);
+	char *block = (char *)end - META_HUGE;
+
+	/* Where OS pages are larger, so are huge ones. */
+	if (vm_pagesize != 4096 || end <= (uintptr_t)base + before ||
+	    (uintptr_t)block < (uintptr_t)base)
+		return;
+	if (vm_resident(block, META_HUGE) >= META_HUGE / 4096 * 7 / 8)
+		(void)vm_collapse(block, META_HUGE);
+}
+
 /* Commits a part of the metadata from *done to at least want bytes. */
 static bool
 meta_commit(void *base, size_t *done, size_t want)
@@ -154,6 +173,7 @@ meta_commit(void *base, size_t *done, size_t want)
 		if (!vm_commit((char *)base + *done, upto - *done))
 			return false;
 	}
+	meta_collapse(base, *done, upto);
 	*done = upto;
 	return true;
 }

@@ -1,0 +1,91 @@
+/* Huge pages: what is dense becomes huge, keeps its contents, and nothing else does. */
+#include "chunk/chunk_page.h"
+#include "heap/heap.h"
+#include "os/vm.h"
+#include "page/page_alloc.h"
+#include "phkmalloc.h"
+#include "unit.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+#define HUGE ((size_t)2 << 20)
+#define LARGE_COUNT 70000 /* pages, so that page_dir is of more than two huge pages */
+#define SMALL_COUNT 200000
+
+static void *large[LARGE_COUNT];
+static uint64_t *small[SMALL_COUNT];
+
+/* Bytes in huge pages of the process. */
+static size_t
+huge_nbytes(void)
+{
+	FILE *f = fopen("/proc/self/smaps_rollup", "r");
+	unsigned long kb = 0;
+	char line[256];
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		if (sscanf(line, "AnonHugePages: %lu", &kb) == 1)
+			break;
+	if (f != NULL)
+		fclose(f);
+	return kb << 10;
+}
+
+/* Whether the kernel makes them when it is asked to, and tells. */
+static int
+kernel_collapses(void)
+{
+	char *p = mmap(NULL, 2 * HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *at = (char *)(((uintptr_t)p + HUGE - 1) & ~(HUGE - 1));
+	size_t before = huge_nbytes();
+	int done;
+
+	if (p == MAP_FAILED || vm_pagesize != 4096)
+		return 0;
+	memset(at, 1, HUGE);
+	done = vm_collapse(at, HUGE) && huge_nbytes() >= before + HUGE;
+	munmap(p, 2 * HUGE);
+	return done;
+}
+
+int
+main(void)
+{
+	size_t before, n = 0, wrong = 0;
+
+	malloc_init();
+	if (!kernel_collapses()) {
+		puts("1..0 # SKIP the kernel makes no huge pages here");
+		return 0;
+	}
+	before = huge_nbytes();
+	while (n < LARGE_COUNT && (large[n] = malloc(40000)) != NULL)
+		n++;
+	if (n < LARGE_COUNT) {
+		puts("1..0 # SKIP no 3 GB of addresses here");
+		return 0;
+	}
+	promise(huge_nbytes() >= before + HUGE, "full parts of page_dir are huge pages");
+	promise(huge_nbytes() <= before + 8 * HUGE, "of untouched allocations nothing is");
+	for (size_t i = 0; i < n; i++)
+		free(large[i]);
+	promise(phkmalloc_check() == 0, "the heap is whole");
+
+	before = huge_nbytes();
+	for (size_t i = 0; i < SMALL_COUNT; i++) {
+		small[i] = malloc(64);
+		memset(small[i], 0, 64);
+		small[i][0] = small[i][7] = i;
+	}
+	for (int i = 0; i < 10000; i++)
+		chunk_collapse();
+	promise(huge_nbytes() >= before + HUGE, "a dense part of small chunks becomes huge pages");
+	for (size_t i = 0; i < SMALL_COUNT; i++)
+		wrong += small[i][0] != i || small[i][7] != i;
+	promise(wrong == 0, "what was in it still is");
+	for (size_t i = 0; i < SMALL_COUNT; i += 2)
+		free(small[i]);
+	promise(phkmalloc_check() == 0, "the heap is whole");
+	return unit_done();
+}
