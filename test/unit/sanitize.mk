@@ -16,7 +16,7 @@ $(SANITIZE_STRESS): $(B)/test/unit/%: test/stress/%.c $(OBJ)
 
 # Without random placement: the runtimes' shadows want the places that they know.
 sanitize-thread: $(SANITIZE_THREAD)
-	@TSAN_OPTIONS="suppressions=$(abspath test/unit/thread.supp)" \
+	@TSAN_OPTIONS="history_size=7 suppressions=$(abspath test/unit/thread.supp)" \
 		setarch -R test/run.py --limit 500 $(SANITIZE_THREAD)
 sanitize-address: $(SANITIZE_BOTH)
 	@ASAN_OPTIONS=detect_leaks=0:handle_segv=0 setarch -R test/run.py --limit 500 $^
