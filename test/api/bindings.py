@@ -77,8 +77,8 @@ def bindings(argv, env):
 def all_ours(promise, argv, env, least):
     """At least so many names, and all of them the library's."""
     found = bindings(argv, env)
-    # A program at a fixed address that takes that of a function has a stub of it for all; the
-    # stub leads to where the program's own calls go. The library itself goes on to libc's dlopen.
+    # A program at a fixed address that takes that of a function has a jump to it for all, which
+    # leads to where the program's own calls go. The library itself goes on to libc's dlopen.
     strays = [f"{name}: {who} -> {to}" for who, to, name in found or ()
               if "libphkmalloc" not in to and not os.path.samefile(to, argv[0])
               and not (name == "dlopen" and "libphkmalloc" in who)]

@@ -78,11 +78,12 @@ lost_pages(void)
 
 /* In a child: free chunks of a thread that is not here come back, and what is freed too. */
 static int
-find_lost(void)
+find_lost(void **unused)
 {
 	size_t before = lost_pages(), again = 0;
 	bool mine;
 
+	(void)unused;
 	if (before < LOST_COUNT * 64 / malloc_pagesize)
 		return 2;
 	free(lost_chunks[0]);
@@ -106,7 +107,7 @@ find_lost(void)
 
 /* In a child: chunks whose bit a thread set that is not here and did not come to tell the owner. */
 static int
-find_untold(void *const untold[2])
+find_untold(void **untold)
 {
 	struct pginfo *pg[2];
 	size_t i[2], found = 0;
@@ -138,14 +139,18 @@ owners(void)
 	return f.owners;
 }
 
+/* A forked child finds what it should, and exits with 0 then. */
 static void
-run(void *(*work)(void *), void *arg)
+in_child(int (*find)(void **), void **arg, const char *what)
 {
-	pthread_t t;
+	int status = -1;
+	pid_t child = fork();
 
-	if (pthread_create(&t, NULL, work, arg) != 0)
-		abort();
-	pthread_join(t, NULL);
+	if (child == 0)
+		_exit(find(arg));
+	promise(child > 0 && waitpid(child, &status, 0) == child && status == 0, what);
+	if (status != 0)
+		printf("# status %#x\n", (unsigned)status);
 }
 
 static void
@@ -153,8 +158,6 @@ forks(void)
 {
 	void *ended[1000], *untold[2];
 	pthread_t t;
-	int status = -1;
-	pid_t child;
 
 	sem_init(&lost_ready, 0, 0);
 	sem_init(&lost_over, 0, 0);
@@ -162,23 +165,11 @@ forks(void)
 		abort();
 	while (sem_wait(&lost_ready) != 0)
 		;
-	child = fork();
-	if (child == 0)
-		_exit(find_lost());
-	promise(child > 0 && waitpid(child, &status, 0) == child && status == 0,
-	    "a forked child has the memory of threads that were not copied");
-	if (status != 0)
-		printf("# status %#x\n", (unsigned)status);
-	run(leave_behind, ended);
+	in_child(find_lost, NULL, "a forked child has the memory of threads that were not copied");
+	in_thread(leave_behind, ended);
 	untold[0] = malloc(5000);
 	untold[1] = ended[500];
-	child = fork();
-	if (child == 0)
-		_exit(find_untold(untold));
-	promise(child > 0 && waitpid(child, &status, 0) == child && status == 0,
-	    "and what they were about to say was free");
-	if (status != 0)
-		printf("# status %#x\n", (unsigned)status);
+	in_child(find_untold, untold, "and what they were about to say was free");
 	sem_post(&lost_over);
 	pthread_join(t, NULL);
 }
@@ -193,13 +184,13 @@ main(void)
 	pid_t child;
 
 	pthread_key_create(&key, destructor);
-	run(brief, NULL);
+	in_thread(brief, NULL);
 	before = owners();
 	for (int i = 0; i < 10000; i++)
-		run(brief, NULL);
+		in_thread(brief, NULL);
 	promise(owners() == before, "10,000 threads one after another share what one leaves behind");
 	promise(heap_check() == 0, "the heap is whole after destructors that allocate");
-	run(leave_behind, p);
+	in_thread(leave_behind, p);
 	pg = page_dir_find(p[0]);
 	promise(owner_of_word(pg->owner) != owner_self, "chunks in use stay with an ended thread");
 	free(p[0]);

@@ -49,16 +49,6 @@ allocate_all(void *arg)
 	return arg;
 }
 
-static void
-run(void *(*work)(void *), void *arg)
-{
-	pthread_t t;
-
-	if (pthread_create(&t, NULL, work, arg) != 0)
-		abort();
-	pthread_join(t, NULL);
-}
-
 /* As if another thread had freed a chunk in the moment that its owner did. */
 static bool
 freed_at_once(void)
@@ -116,19 +106,19 @@ main(void)
 	for (size_t i = 0; i < N; i++)
 		free(p[i]);
 	q = malloc(64);
-	run(free_twice, q);
+	in_thread(free_twice, q);
 	promise(fault == PTR_FREE_CHUNK, "a second free by the same other thread is found");
 	q = malloc(64);
-	run(free_once, q);
+	in_thread(free_once, q);
 	promise(fault == PTR_OK && chunk_free_slow(owner_self, page_dir_find(q), q) == PTR_FREE_CHUNK,
 	    "a second free by the owner is found before the first is collected");
 	q = malloc(64);
 	free(q);
-	run(free_once, q);
+	in_thread(free_once, q);
 	promise(fault == PTR_FREE_CHUNK, "a second free by another thread is found");
 	heap_trim();
 	used = page_layer.nused;
-	run(allocate_all, NULL);
+	in_thread(allocate_all, NULL);
 	promise(heap_check() == 0, "the heap is whole when a thread has ended with chunks in use");
 	for (size_t i = 0; i < N; i++)
 		free(p[i]);

@@ -5,6 +5,7 @@
 #ifndef UNIT_H
 #define UNIT_H
 
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,17 @@ unit_done(void)
 {
 	printf("1..%u\n", unit_count);
 	return unit_failed != 0;
+}
+
+/* Runs work in another thread and waits for it. */
+static inline void
+in_thread(void *(*work)(void *), void *arg)
+{
+	pthread_t t;
+
+	if (pthread_create(&t, NULL, work, arg) != 0)
+		abort();
+	pthread_join(t, NULL);
 }
 
 /* splitmix64; tests print the seed they start from. */
