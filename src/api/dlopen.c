@@ -9,7 +9,6 @@
 #include "os/env.h"
 
 #include <dlfcn.h>
-#include <string.h>
 
 typedef void *open_function(const char *file, int mode);
 
@@ -21,10 +20,8 @@ typedef void *open_function(const char *file, int mode);
 EXPORT void *
 dlopen(const char *file, int mode)
 {
-	void *found = dlsym(RTLD_NEXT, "dlopen");
 	open_function *next = NULL;
 
-	_Static_assert(sizeof(next) == sizeof(found), "POSIX wants that of dlsym");
-	memcpy(&next, &found, sizeof(next));
+	*(void **)&next = dlsym(RTLD_NEXT, "dlopen");
 	return next == NULL ? NULL : next(file, env_shallow(mode));
 }

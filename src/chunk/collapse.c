@@ -12,8 +12,7 @@
 #include "os/vm.h"
 #include "page/page_alloc.h"
 
-#define BLOCK_NPAGES ((size_t)32) /* 2 MiB: a huge page, where OS pages have 4 KiB */
-#define BLOCK_NBYTES (BLOCK_NPAGES * malloc_pagesize)
+#define BLOCK_NPAGES (VM_HUGE_NBYTES / malloc_pagesize)
 /* Of chunks up to this size there are several in an OS page, some of which will be written. */
 #define DENSE_MAX 1024U
 /* OS pages of 512 that may be new to memory. */
@@ -40,22 +39,22 @@ void
 chunk_collapse(void)
 {
 	struct arena *a = &arenas[0];
-	uintptr_t start = round_up((uintptr_t)a->origin, BLOCK_NBYTES);
+	uintptr_t start = round_up((uintptr_t)a->origin, VM_HUGE_NBYTES);
 	uintptr_t end = (uintptr_t)a->origin + load_acquire(&a->limit);
-	size_t count = end < start ? 0 : (end - start) / BLOCK_NBYTES;
+	size_t count = end < start ? 0 : (end - start) / VM_HUGE_NBYTES;
 
 	if (!load_relaxed(&chunk_collapses) || count == 0)
 		return;
 	for (unsigned try = 0; try < TRIES && try < count; try++) {
 		size_t block = __atomic_fetch_add(&next_block, 1, __ATOMIC_RELAXED) % count;
-		char *at = (char *)start + block * BLOCK_NBYTES;
+		char *at = (char *)start + block * VM_HUGE_NBYTES;
 		const struct pginfo *pg = page_dir_find(at);
 
 		if (pg == NULL || !is_small(pg) ||
-		    vm_resident(at, BLOCK_NBYTES) + NEW_MAX < BLOCK_NBYTES / vm_pagesize)
+		    vm_resident(at, VM_HUGE_NBYTES) + NEW_MAX < VM_HUGE_NBYTES / vm_pagesize)
 			continue;
 		/* It may be one already; then this takes no time. */
-		if (!vm_collapse(at, BLOCK_NBYTES))
+		if (!vm_collapse(at, VM_HUGE_NBYTES))
 			store_relaxed(&chunk_collapses, false);
 		return;
 	}

@@ -1,6 +1,6 @@
 /*
  * next.h: the allocator that would serve the process without this one, for pointers that are its
- * (option O): those of libraries that reach it past us, by RTLD_DEEPBIND for example.
+ * (option O): those of libraries that reach it past us.
  */
 #ifndef PHK_NEXT_H
 #define PHK_NEXT_H

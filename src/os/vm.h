@@ -55,6 +55,8 @@ bool vm_conceal(void *base, size_t nbytes, bool on);
  * backed by memory; the others come in as zero. False when the kernel does not: before Linux 6.1.
  */
 bool vm_collapse(void *base, size_t nbytes);
+/* How large they are where OS pages have 4 KiB. */
+#define VM_HUGE_NBYTES ((size_t)2 << 20)
 /* Brings the pages in now in one step instead of a fault each; only ever a hint. */
 void vm_populate(void *base, size_t nbytes);
 /*

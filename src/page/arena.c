@@ -17,7 +17,6 @@
 #define ARENA_NPAGES_MIN ((size_t)16)              /* 1 MiB */
 #define GUARD_NBYTES ((size_t)64 << 10)
 #define META_STEP ((size_t)64 << 10)
-#define META_HUGE ((uintptr_t)2 << 20)
 #define POOL_BASE ((size_t)256 << 10)              /* room for owners beside the bitmaps */
 #define META_PIECES ((size_t)128 << 10 >> 6)       /* sizes of metadata, in cache lines */
 
@@ -148,15 +147,15 @@ arena_add(size_t npages)
 static void
 meta_collapse(void *base, size_t before, size_t now)
 {
-	uintptr_t end = ((uintptr_t)base + now) & ~(META_HUGE - 1);
-	char *block = (char *)end - META_HUGE;
+	uintptr_t end = ((uintptr_t)base + now) & ~(VM_HUGE_NBYTES - 1);
+	char *block = (char *)end - VM_HUGE_NBYTES;
 
 	/* Where OS pages are larger, so are huge ones. */
 	if (vm_pagesize != 4096 || end <= (uintptr_t)base + before ||
 	    (uintptr_t)block < (uintptr_t)base)
 		return;
-	if (vm_resident(block, META_HUGE) >= META_HUGE / 4096 * 7 / 8)
-		(void)vm_collapse(block, META_HUGE);
+	if (vm_resident(block, VM_HUGE_NBYTES) >= VM_HUGE_NBYTES / 4096 * 7 / 8)
+		(void)vm_collapse(block, VM_HUGE_NBYTES);
 }
 
 /* Commits a part of the metadata from *done to at least want bytes. */

@@ -9,7 +9,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#define HUGE ((size_t)2 << 20)
+#define HUGE VM_HUGE_NBYTES
 #define LARGE_COUNT 70000 /* pages, so that page_dir is of more than two huge pages */
 #define SMALL_COUNT 200000
 
