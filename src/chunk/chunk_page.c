@@ -13,6 +13,9 @@
 /* An owner that has not emptied a page for so long gives its spare ones up. */
 #define SPARE_MS 500U
 
+/* Pages that a thread has used up before it is taken to fill the next: 4 MiB. */
+#define DENSE_VISITS 64U
+
 /* When owners are looked at again, in milliseconds of the clock. */
 static uint64_t spare_due;
 
@@ -113,7 +116,8 @@ chunk_page_new(struct owner *o, unsigned class_no)
 
 	if (pg != NULL)
 		return pg;
-	pg = page_take_for_chunks(meta_nbytes(o, class_no), &meta);
+	pg = page_take_for_chunks(meta_nbytes(o, class_no),
+	    size_classes[class_no].size <= DENSE_MAX && o->nvisits >= DENSE_VISITS, &meta);
 	if (pg != NULL)
 		page_init(o, pg, class_no, meta);
 	return pg;

@@ -27,6 +27,9 @@ void chunk_page_tell(struct pginfo *pg);
 /* Gives a page back that its owner keeps, or has just left pending; any thread. */
 bool chunk_spare_release(struct owner *o, struct pginfo *pg);
 
+/* Of chunks up to this size there is one in every OS page, which will be written. */
+#define DENSE_MAX 4096U
+
 /*
  * Makes a huge page of a block whose pages of chunks are full, if the next few blocks have one. The
  * owner calls it, with no lock held, each time malloc has come to the end of so many pages: not in

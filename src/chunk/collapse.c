@@ -13,8 +13,6 @@
 #include "page/page_alloc.h"
 
 #define BLOCK_NPAGES (VM_HUGE_NBYTES / malloc_pagesize)
-/* Of chunks up to this size there are several in an OS page, some of which will be written. */
-#define DENSE_MAX 1024U
 /* OS pages of 512 that may be new to memory. */
 #define NEW_MAX 16U
 /* Blocks looked at in one call. */

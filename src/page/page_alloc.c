@@ -7,6 +7,7 @@
 #include "os/lock.h"
 #include "os/vm.h"
 #include "page/arena.h"
+#include "page/block.h"
 #include "page/dirty.h"
 #include "page/guard.h"
 #include "page/purge.h"
@@ -181,7 +182,7 @@ pages_meta_swap(void *old, size_t old_nbytes, size_t nbytes)
 }
 
 struct pginfo *
-page_take_for_chunks(size_t nbytes, void **meta)
+page_take_for_chunks(size_t nbytes, bool dense, void **meta)
 {
 	struct pginfo *first = NULL;
 	size_t ndirty;
@@ -189,6 +190,8 @@ page_take_for_chunks(size_t nbytes, void **meta)
 	lock_take(LOCK_PAGE);
 	*meta = meta_take(nbytes);
 	if (*meta != NULL) {
+		if (dense)
+			block_bring();
 		first = run_take(1U + page_guards, 1, &ndirty);
 		if (first != NULL)
 			page_dir_set(first, page_guards ? MALLOC_RUN_MOVING : MALLOC_PAGE_MOVING);

@@ -15,6 +15,8 @@
  */
 extern bool page_random;
 extern int page_cache_shift;
+/* Set at start when pages for small chunks may come in blocks of one huge page; see block.c. */
+extern bool page_blocks;
 /*
  * Much of what is free is backed by memory: who takes chunks on a slow path then calls page_tick,
  * which gives back what nobody needed meanwhile. Set under the page lock, read as a hint.
@@ -59,10 +61,10 @@ bool pages_trim(void);
 
 /*
  * A page for chunks with nbytes of zeroed metadata, in one step: MALLOC_PAGE_MOVING until the
- * caller makes it its own. NULL when there is no memory. And back: the entry is MALLOC_PAGE_MOVING
- * again.
+ * caller makes it its own. dense: every OS page of it is likely to be written. NULL when there is
+ * no memory. And back: the entry is MALLOC_PAGE_MOVING again.
  */
-struct pginfo *page_take_for_chunks(size_t nbytes, void **meta);
+struct pginfo *page_take_for_chunks(size_t nbytes, bool dense, void **meta);
 void page_give_for_chunks(struct pginfo *pg, void *meta, size_t nbytes);
 
 /*

@@ -1,53 +1,16 @@
 /* Huge pages: what is dense becomes huge, keeps its contents, and nothing else does. */
 #include "chunk/chunk_page.h"
 #include "heap/heap.h"
-#include "os/vm.h"
+#include "huge.h"
 #include "page/page_alloc.h"
 #include "phkmalloc.h"
 #include "unit.h"
 
-#include <string.h>
-#include <sys/mman.h>
-
-#define HUGE VM_HUGE_NBYTES
 #define LARGE_COUNT 70000 /* pages, so that page_dir is of more than two huge pages */
 #define SMALL_COUNT 200000
 
 static void *large[LARGE_COUNT];
 static uint64_t *small[SMALL_COUNT];
-
-/* Bytes in huge pages of the process. */
-static size_t
-huge_nbytes(void)
-{
-	FILE *f = fopen("/proc/self/smaps_rollup", "r");
-	unsigned long kb = 0;
-	char line[256];
-
-	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
-		if (sscanf(line, "AnonHugePages: %lu", &kb) == 1)
-			break;
-	if (f != NULL)
-		fclose(f);
-	return kb << 10;
-}
-
-/* Whether the kernel makes them when it is asked to, and tells. */
-static int
-kernel_collapses(void)
-{
-	char *p = mmap(NULL, 2 * HUGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	char *at = (char *)(((uintptr_t)p + HUGE - 1) & ~(HUGE - 1));
-	size_t before = huge_nbytes();
-	int done;
-
-	if (p == MAP_FAILED || vm_pagesize != 4096)
-		return 0;
-	memset(at, 1, HUGE);
-	done = vm_collapse(at, HUGE) && huge_nbytes() >= before + HUGE;
-	munmap(p, 2 * HUGE);
-	return done;
-}
 
 int
 main(void)
