@@ -41,7 +41,7 @@ endif
 # Not -fno-builtin-*: the compiler would make calls to calloc out of malloc and memset.
 LIB_CFLAGS := $(BASE_CFLAGS) -Isrc -D_GNU_SOURCE -fPIC -fvisibility=hidden \
 	-ftls-model=initial-exec -fno-builtin-malloc -fno-builtin-calloc -fno-builtin-realloc \
-	-fno-builtin-free -fno-semantic-interposition -fno-plt -fexceptions
+	-fno-builtin-free -fdata-sections -fno-semantic-interposition -fno-plt -fexceptions
 # The allocator keeps no frame of its own on its fast paths; unwind tables serve profilers. On other
 # machines and C libraries its own stacks come of frame pointers, see src/os/unwind.c.
 GLIBC := $(shell $(CC) -E -dM -x c -include features.h /dev/null 2>/dev/null | \
@@ -72,7 +72,7 @@ $(B)/obj/%.o: src/%.cc Makefile
 $(SO): $(OBJ) src/api/export.map
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) \
 		-Wl,--version-script=src/api/export.map -Wl,-z,relro,-z,now,-z,nodelete \
-		-Wl,--no-undefined-version \
+		-Wl,--no-undefined-version,--sort-section=alignment \
 		-o $@ $(OBJ)
 	@ln -sf $(@F) $(@D)/$(SONAME)
 

@@ -14,6 +14,7 @@
 enum { SIZE_MIN = 8, SIZE_MAX_ = 1000 };
 
 struct line {
+	size_t number;
 	void **session;
 	size_t sessions;
 	uint64_t rng, left, life;
@@ -28,11 +29,7 @@ static void *live_a_life(void *);
 static void
 start(struct line *l)
 {
-	pthread_t id;
-
-	if (pthread_create(&id, NULL, live_a_life, l) != 0)
-		bench_die("cannot create a thread");
-	pthread_detach(id);
+	pthread_detach(bench_thread(l->number, live_a_life, l));
 }
 
 static void *
@@ -70,7 +67,7 @@ main(int argc, char **argv)
 
 	live = lines;
 	for (size_t i = 0; i < lines; i++) {
-		l[i] = (struct line){ bench_table(sessions, sizeof(void *)), sessions,
+		l[i] = (struct line){ i, bench_table(sessions, sizeof(void *)), sessions,
 		    rng_seed(50 + i), todo / lines, life };
 		for (size_t s = 0; s < sessions; s++)
 			l[i].session[s] = block_new(rng_between(&l[i].rng, SIZE_MIN,

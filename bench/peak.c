@@ -83,15 +83,12 @@ main(int argc, char **argv)
 
 	pthread_barrier_init(&barrier, NULL, (unsigned)threads + 1);
 	for (size_t i = 0; i < threads; i++) {
-		pthread_t id;
-
 		w[i].next = &w[(i + 1) % threads];
 		w[i].share = peak / threads;
 		w[i].rounds = rounds;
 		w[i].rng = rng_seed(90 + i);
 		w[i].session = bench_table(peak / 2000 + 100, sizeof(void *));
-		if (pthread_create(&id, NULL, work, &w[i]) != 0)
-			bench_die("cannot create a thread");
+		(void)bench_thread(i, work, &w[i]);
 	}
 	for (size_t i = 0; i < 2 * rounds; i++)
 		pthread_barrier_wait(&barrier);

@@ -4,6 +4,7 @@
 #include "os/vm.h"
 
 #include <errno.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -53,10 +54,10 @@ injected(void)
 void
 vm_init(void)
 {
-	long n = sysconf(_SC_PAGESIZE);
+	unsigned long n = getauxval(AT_PAGESZ);
 
 	if (n > 0)
-		vm_pagesize = (size_t)n;
+		vm_pagesize = n;
 }
 
 void *
