@@ -14,6 +14,8 @@
 
 /* Parked owners looked at for one page, so that the cost of a page is bounded. */
 #define ADOPT_TRIES 8
+/* Parked owners looked at for one whose memory the processor of a new thread may still have. */
+#define NEAR_TRIES 16
 /* Turns of other destructors an ending thread's owner waits for. */
 #define EXIT_ROUNDS 1U
 
@@ -87,6 +89,25 @@ owner_new(enum owner_state state)
 	return o;
 }
 
+/* Takes the owner out that was parked last, on this processor if there is one; LOCK_PARKED held. */
+static struct owner *
+unpark(void)
+{
+	struct owner **at = &parked, *o;
+	int cpu = env_cpu();
+
+	for (int i = 0; *at != NULL && (*at)->cpu != cpu && i < NEAR_TRIES; i++)
+		at = &(*at)->next_parked;
+	if (*at == NULL || (*at)->cpu != cpu)
+		at = &parked;
+	o = *at;
+	if (o != NULL) {
+		*at = o->next_parked;
+		store_relaxed(&nparked, nparked - 1);
+	}
+	return o;
+}
+
 struct owner *
 owner_attach(void)
 {
@@ -95,10 +116,8 @@ owner_attach(void)
 	if (exited)
 		return NULL;
 	lock_take(LOCK_PARKED);
-	o = parked;
+	o = unpark();
 	if (o != NULL) {
-		parked = o->next_parked;
-		store_relaxed(&nparked, nparked - 1);
 		o->exit_rounds = 0;
 		__atomic_store_n(&o->state, OWNER_LIVE, __ATOMIC_SEQ_CST);
 	} else {
@@ -140,6 +159,7 @@ owner_park(void *value)
 	chunk_drain(o);
 	chunk_retire_all(o);
 	chunk_release_empty(o);
+	o->cpu = env_cpu();
 	o->next_parked = parked;
 	parked = o;
 	store_relaxed(&nparked, nparked + 1);

@@ -120,6 +120,7 @@ struct owner {
 	struct watch *watch;                     /* or NULL */
 	bool alert;                              /* options or watch/ see what is on a slow path */
 	int thread;                              /* the kernel's number of its thread */
+	int cpu;                                 /* where its thread ended */
 	uint64_t spare_ms;                       /* when it emptied a page last; others read it */
 	struct pginfo *spare[SPARE_MAX];         /* empty pages, as far as nobody took them */
 	bool hurried;                            /* its current pages were told of page_surplus */

@@ -37,6 +37,8 @@ uint64_t env_clock_ns(void);
 uint64_t env_wall_ns(void);
 /* The kernel's number of the calling thread. */
 int env_thread(void);
+/* The processor that the calling thread runs on right now; any number where nobody knows. */
+int env_cpu(void);
 /* The kernel's number of the process, and of its parent. */
 int env_process(void);
 int env_parent(void);

@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -130,6 +131,68 @@ find_untold(void **untold)
 	return !owner_lost && found == 2 && heap_check() == 0 ? 0 : 3;
 }
 
+struct visit {
+	int cpu;
+	struct owner *owner;
+	sem_t here, go;
+};
+
+/* Has an owner on one processor, and gives it up when told to. */
+static void *
+visit(void *arg)
+{
+	struct visit *v = arg;
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET((size_t)v->cpu, &one);
+	if (sched_setaffinity(0, sizeof(one), &one) != 0)
+		abort();
+	free(malloc(64));
+	v->owner = owner_self;
+	sem_post(&v->here);
+	while (sem_wait(&v->go) != 0)
+		;
+	return NULL;
+}
+
+/* A thread on each of two processors; the one on the first ends before the other. */
+static void
+near(void)
+{
+	struct visit v[3];
+	pthread_t t[3];
+	cpu_set_t may;
+	int n = 0;
+
+	if (sched_getaffinity(0, sizeof(may), &may) != 0 || CPU_COUNT(&may) < 2 ||
+	    sched_setaffinity(0, sizeof(may), &may) != 0) {
+		printf("# threads cannot be put on two processors here\n");
+		return;
+	}
+	for (int cpu = 0; n < 2; cpu++)
+		if (CPU_ISSET((size_t)cpu, &may))
+			v[n++].cpu = cpu;
+	v[2].cpu = v[0].cpu;
+	for (n = 0; n < 3; n++) {
+		sem_init(&v[n].here, 0, 0);
+		sem_init(&v[n].go, 0, 0);
+		if (n == 2)
+			for (int i = 0; i < 2; i++) {
+				sem_post(&v[i].go);
+				pthread_join(t[i], NULL);
+			}
+		if (pthread_create(&t[n], NULL, visit, &v[n]) != 0)
+			abort();
+		while (sem_wait(&v[n].here) != 0)
+			;
+	}
+	sem_post(&v[2].go);
+	pthread_join(t[2], NULL);
+	promise(v[0].owner != v[1].owner, "threads that live at the same time share nothing");
+	promise(v[2].owner == v[0].owner, "a new one takes over what was used on its processor");
+}
+
 static unsigned
 owners(void)
 {
@@ -206,6 +269,7 @@ main(void)
 	}
 	promise(child > 0 && waitpid(child, &status, 0) == child && status == 0,
 	    "a forked child allocates and its heap is whole");
+	near();
 	forks();
 	return unit_done();
 }
