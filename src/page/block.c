@@ -23,7 +23,7 @@
 #define SKIP_MAX 4096U
 
 bool page_blocks;
-/* Page faults for a block take a quarter of a millisecond to one, and a huge page a third of that. */
+/* Page faults for a block take a quarter of a millisecond to one, a huge page a third of it. */
 uint64_t block_slow_ns = 700000;
 
 static unsigned skip;      /* blocks to leave alone */
