@@ -252,6 +252,8 @@ page_make_current(struct owner *o, struct slot *slot, struct pginfo *pg)
 			o->watch->seen[slot->class_no] = WATCH_UNSEEN;
 		watch_look(o, pg, nfree);
 	}
+	if (nfree == pg->chunk.nchunks)
+		end = 1;
 	while (end > 1 && load_relaxed(&pg->bits[end - 1]) == ~(uint64_t)0)
 		end--;
 	slot->page = pg;
@@ -367,6 +369,7 @@ chunk_take_random(struct owner *o, struct slot *slot, size_t n, uint64_t random)
 			continue;
 		i = random_bit(word, (uint32_t)random);
 		store_relaxed(&pg->bits[w], pg->bits[w] & ~((uint64_t)1 << i));
+		slot->end = (uint8_t)c->nwords;
 		/* From the slot's word: modulo 2^64 it does not matter which way. */
 		return slot->base + (((size_t)w - slot->at) * 64 + i) * slot->size;
 	}
@@ -398,10 +401,9 @@ chunk_link(struct owner *o, struct pginfo *pg)
 }
 
 void
-chunk_settle(struct owner *o, struct pginfo *pg)
+chunk_settle(struct owner *o, struct pginfo *pg, size_t live, bool spare)
 {
 	const struct size_class *c = &size_classes[pg->chunk.class_no];
-	size_t live = chunk_live(pg);
 
 	if (c->nchunks - live < c->wake) {
 		page_state_set(pg, PAGE_FULL);
@@ -410,24 +412,29 @@ chunk_settle(struct owner *o, struct pginfo *pg)
 	}
 	page_state_set(pg, PAGE_AVAIL);
 	countdown_set(o, pg, live);
+	if (live == 0 && ((spare && chunk_spare_put(o, pg)) || chunk_page_release(o, pg)))
+		return;
 	pgheap_insert(&o->slots[pg->chunk.class_no].avail, pg);
-	if (live == 0)
-		page_empty(o, pg, false);
 }
 
 void
-chunk_retire_all(struct owner *o)
+chunk_retire_all(struct owner *o, bool spare)
 {
-	for (unsigned c = 0; c < CLASS_COUNT; c++) {
-		struct slot *slot = &o->slots[c];
+	for (unsigned class_no = 0; class_no < CLASS_COUNT; class_no++) {
+		const struct size_class *c = &size_classes[class_no];
+		struct slot *slot = &o->slots[class_no];
 		struct pginfo *pg = slot->page;
+		size_t used, live;
 
 		if (pg == NULL)
 			continue;
+		/* What is behind the end has not been used. */
+		used = slot->end == c->nwords ? c->nchunks : (size_t)slot->end * 64;
+		live = used - count_free(c, slot->bits, slot->end);
 		if (UNLIKELY(load_relaxed(&owner_watch.any) != 0))
-			watch_look(o, pg, pg->chunk.nchunks - chunk_live(pg));
+			watch_look(o, pg, c->nchunks - live);
 		slot_clear(slot);
-		chunk_settle(o, pg);
+		chunk_settle(o, pg, live, spare);
 	}
 }
 
@@ -452,8 +459,9 @@ chunk_release_empty(struct owner *o)
 	bool any = owner_release_spare(o);
 
 	for (unsigned c = 0; c < CLASS_COUNT; c++) {
-		struct batch batch = {0, {NULL}};
+		struct batch batch;
 
+		batch.n = 0;
 		pgheap_walk(o->slots[c].avail, find_empty, &batch);
 		for (unsigned i = 0; i < batch.n; i++)
 			page_empty(o, batch.pages[i], false);

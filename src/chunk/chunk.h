@@ -257,8 +257,8 @@ void chunk_drain(struct owner *o);
 void chunk_drain_class(struct owner *o, unsigned class_no);
 /* Much of what is free is backed by memory: the owner looks after it from now on, see page_tick. */
 void chunk_hurry(struct owner *o);
-/* Gives up the owner's current pages: each becomes available, full, or is released. */
-void chunk_retire_all(struct owner *o);
+/* Gives up the owner's current pages: each becomes available, full, spare if so, or is released. */
+void chunk_retire_all(struct owner *o, bool spare);
 /* Takes a page that changes hands out of its owner's heap, or puts it into the new one's. */
 void chunk_unlink(struct owner *o, struct pginfo *pg);
 void chunk_link(struct owner *o, struct pginfo *pg);
@@ -282,7 +282,7 @@ bool chunk_purge(struct pginfo *pg);
 /* The same for the owner's current pages, which only who may touch the owner can do. */
 bool chunk_purge_current(struct owner *o);
 
-/* Walks every page of chunks and checks C1 to C7; see page_check. */
+/* Walks every page of chunks and checks C1 to C9; see page_check. */
 size_t chunk_check(void (*complain)(const char *what, const void *where));
 
 #endif

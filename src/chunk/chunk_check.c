@@ -100,7 +100,7 @@ check_avail(struct pginfo *pg, void *arg)
 	    owner_of_word(load_relaxed(&pg->owner)) == k->owner, "C5: wrong page in a heap", pg);
 }
 
-/* C5 and C7: the owner's lists; returns the pages in them. */
+/* C5, C7 and C9: the owner's lists; returns the pages in them. */
 static size_t
 check_owner(struct walk *k, struct owner *o)
 {
@@ -122,6 +122,8 @@ check_owner(struct walk *k, struct owner *o)
 		    owner_of_word(load_relaxed(&pg->owner)) == o, "C5: wrong current page", pg);
 		expect(k, slot->word == &owner_nothing || (slot->word >= pg->bits &&
 		    slot->word < pg->bits + size_classes[c].nwords), "C7: slot's word", slot);
+		for (unsigned w = slot->end; w < size_classes[c].nwords; w++)
+			expect(k, load_relaxed(&pg->bits[w]) == ~(uint64_t)0, "C9: slot's end", slot);
 	}
 	return n;
 }

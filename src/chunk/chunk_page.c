@@ -93,18 +93,20 @@ is_spare(const struct owner *o, const struct pginfo *pg)
 	return owner_of_word(word) == o && (word & PGINFO_SPARE) != 0;
 }
 
-/* The spare page that was kept last, or NULL. */
+/* The spare page that was kept last, of the same class if there is one, or NULL. */
 static struct pginfo *
 spare_take(struct owner *o, unsigned class_no)
 {
-	for (unsigned i = SPARE_MAX; i-- > 0;) {
-		struct pginfo *pg = o->spare[i];
+	for (int any = 0; any < 2; any++)
+		for (unsigned i = SPARE_MAX; i-- > 0;) {
+			struct pginfo *pg = o->spare[i];
 
-		if (is_spare(o, pg) && spare_use(o, pg, class_no)) {
-			store_relaxed(&o->spare[i], NULL);
-			return pg;
+			if (is_spare(o, pg) && (any || pg->chunk.class_no == class_no) &&
+			    spare_use(o, pg, class_no)) {
+				store_relaxed(&o->spare[i], NULL);
+				return pg;
+			}
 		}
-	}
 	return NULL;
 }
 
@@ -167,8 +169,7 @@ spare_decay(uint64_t now)
 		return;
 	lock_take(LOCK_PARKED);
 	for (struct owner *o = owner_list; o != NULL; o = o->next)
-		if (load_relaxed(&o->state) == OWNER_LIVE &&
-		    load_relaxed(&o->spare_ms) + SPARE_MS < now)
+		if (load_relaxed(&o->spare_ms) + SPARE_MS < now)
 			(void)owner_release_spare(o);
 	lock_drop(LOCK_PARKED);
 }

@@ -18,8 +18,11 @@ struct pginfo *chunk_page_new(struct owner *o, unsigned class_no);
 bool chunk_page_release(struct owner *o, struct pginfo *pg);
 /* Keeps an empty page in no list for later; false when that is not to be. */
 bool chunk_spare_put(struct owner *o, struct pginfo *pg);
-/* Says what a page in no list is, by its bits, and puts it where it belongs. */
-void chunk_settle(struct owner *o, struct pginfo *pg);
+/*
+ * Says what a page in no list is, which has so many chunks in use, and puts it where it belongs. An
+ * empty one is kept if it may be spare, else given back.
+ */
+void chunk_settle(struct owner *o, struct pginfo *pg, size_t live, bool spare);
 /* Moves what other threads have freed into the page's bits: how many chunks. */
 int chunk_collect(struct pginfo *pg);
 /* Tells the owner of a page of remote frees that he may not know of. LOCK_PARKED held. */

@@ -63,7 +63,7 @@ lost_take(struct owner *o, struct pginfo *pg)
 	while (!__atomic_compare_exchange_n(&pg->owner, &word, (uintptr_t)o | owner_tag, false,
 	    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED));
 	(void)chunk_collect(pg);
-	chunk_settle(o, pg);
+	chunk_settle(o, pg, chunk_live(pg), false);
 	return true;
 }
 

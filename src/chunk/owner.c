@@ -16,6 +16,8 @@
 #define ADOPT_TRIES 8
 /* Parked owners looked at for one whose memory the processor of a new thread may still have. */
 #define NEAR_TRIES 16
+/* Of so many parked owners each keeps its spare pages, for the next thread. */
+#define KEEP_PARKED 8U
 /* Turns of other destructors an ending thread's owner waits for. */
 #define EXIT_ROUNDS 1U
 
@@ -141,6 +143,7 @@ static void
 owner_park(void *value)
 {
 	struct owner *o = owner_self;
+	bool keep;
 
 	(void)value;
 	if (o == &owner_none)
@@ -148,6 +151,10 @@ owner_park(void *value)
 	if (o->exit_rounds++ < EXIT_ROUNDS && thread_exit_arm(o))
 		return;
 	owner_ends(o);
+	keep = load_relaxed(&nparked) < KEEP_PARKED;
+	chunk_retire_all(o, keep);
+	if (!keep)
+		(void)owner_release_spare(o);
 	exited = true;
 	owner_self = &owner_none;
 	lock_take(LOCK_PARKED);
@@ -157,8 +164,6 @@ owner_park(void *value)
 	 */
 	__atomic_store_n(&o->state, OWNER_PARKED, __ATOMIC_SEQ_CST);
 	chunk_drain(o);
-	chunk_retire_all(o);
-	chunk_release_empty(o);
 	o->cpu = env_cpu();
 	o->next_parked = parked;
 	parked = o;

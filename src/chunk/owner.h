@@ -33,6 +33,7 @@
  *       the number that has to be freed until the class's wake chunks are free.
  *   C7  A slot's word is a word of the current page, or the empty word when there is none.
  *   C8  A page has PGINFO_SPARE in its word exactly when it is spare, and then no chunk in use.
+ *   C9  In a current page the words from the slot's end on are wholly free.
  */
 #ifndef PHK_OWNER_H
 #define PHK_OWNER_H

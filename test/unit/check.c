@@ -106,6 +106,7 @@ test_chunks(void)
 	BREAK('C', 6, page_counts(avail)->countdown, 1, "C6: what is in use of an available page");
 	BREAK('C', 6, page_counts(full)->countdown, 1, "C6: what is missing in a full one");
 	BREAK('C', 7, slot->word, bits, "C7: malloc's word is one of the current page");
+	BREAK('C', 9, slot->end, 0, "C9: behind malloc's pass all is free");
 	BREAK('C', 8, full->owner, full->owner | PGINFO_SPARE, "C8: a page that is kept says so");
 }
 
