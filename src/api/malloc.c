@@ -30,12 +30,8 @@ malloc_slower(size_t n)
 	struct owner *o = owner_self;
 	void *p = NULL;
 
-	if (LIKELY(n <= malloc_maxsize && o != &owner_none && !o->alert)) {
-		struct slot *slot = &o->slots[size_class_of(n)];
-
-		if (!chunk_take(slot, &p))
-			p = chunk_take_slow(o, slot, n);
-	}
+	if (LIKELY(n <= malloc_maxsize && o != &owner_none && !o->alert))
+		p = chunk_take_slow(o, &o->slots[size_class_of(n)], n);
 	if (UNLIKELY(p == NULL))
 		p = imalloc(n);
 	if (LIKELY(p != NULL))
@@ -43,17 +39,22 @@ malloc_slower(size_t n)
 	return n == 0 && opt.zero_is_null ? NULL : api_no_memory();
 }
 
-/* The slot's word has no chunk left, most often, and the next one has. */
+/* The slot's word has no chunk left, most often, and the next one has; or the size is above. */
 static NOINLINE void *
 malloc_slow(size_t n)
 {
 	struct owner *o = owner_self;
+	struct slot *slot;
 	void *p;
 
-	if (LIKELY(n <= CLASS_DIRECT_MAX) && LIKELY(!o->alert) &&
-	    LIKELY(!load_relaxed(&page_surplus)) &&
-	    LIKELY(chunk_advance(o->direct[(n + 15) / 16], &p)))
-		return p;
+	if (LIKELY(n <= malloc_maxsize) && LIKELY(!o->alert)) {
+		slot = LIKELY(n <= CLASS_DIRECT_MAX) ? o->direct[(n + 15) / 16] :
+		    &o->slots[size_class_of(n)];
+		if (n > CLASS_DIRECT_MAX && LIKELY(chunk_take(slot, &p)))
+			return p;
+		if (LIKELY(!load_relaxed(&page_surplus)) && LIKELY(chunk_advance(slot, &p)))
+			return p;
+	}
 	return malloc_slower(n);
 }
 

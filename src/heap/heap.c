@@ -400,6 +400,22 @@ move(void *p, size_t have, size_t n, bool concealed, const char *func)
 	return to;
 }
 
+/* The same for a chunk, on the fast paths of malloc and free where they are open. */
+static void *
+move_chunk(struct pginfo *pg, void *p, size_t n, const char *func)
+{
+	size_t have = chunk_size(pg);
+	void *to;
+
+	if (UNLIKELY(n > CLASS_DIRECT_MAX) ||
+	    UNLIKELY(!chunk_take(owner_self->direct[(n + 15) / 16], &to)))
+		return move(p, have, n, false, func);
+	memcpy(to, p, n < have ? n : have);
+	if (UNLIKELY(!chunk_free(owner_self, pg, p)))
+		free_plain(p, func);
+	return to;
+}
+
 static void *
 resize(void *p, size_t n, const char *func)
 {
@@ -440,16 +456,13 @@ void *
 irealloc(void *p, size_t n, const char *func)
 {
 	struct pginfo *pg;
-	size_t have;
 	uint64_t start;
 	void *to;
 
 	if (LIKELY(page_dir_get(p, &pg)) && LIKELY(!opt.realloc_careful) &&
 	    LIKELY(owner_is(load_acquire(&pg->owner))) &&
-	    LIKELY(chunk_verify(pg, p) == PTR_OK)) {
-		have = chunk_size(pg);
-		return stays(n, have) ? p : move(p, have, n, false, func);
-	}
+	    LIKELY(chunk_verify(pg, p) == PTR_OK))
+		return stays(n, chunk_size(pg)) ? p : move_chunk(pg, p, n, func);
 	if (LIKELY(opt.trace == 0))
 		return resize(p, n, func);
 	start = trace_resizing();
