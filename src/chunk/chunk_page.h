@@ -34,13 +34,13 @@ bool chunk_spare_release(struct owner *o, struct pginfo *pg);
 #define DENSE_MAX 4096U
 
 /*
- * Makes a huge page of a block whose pages of chunks are full, if the next few blocks have one. The
- * owner calls it, with no lock held, each time malloc has come to the end of so many pages: not in
- * programs that are soon over, which pay for a huge page more than they gain by it.
+ * Makes a huge page of a block that is in use throughout, if the next few blocks have one. The
+ * owner calls it, with no lock held, each time malloc has come to the end of so many pages; before
+ * the first sweep there were many, since programs that are soon over pay more than they gain.
  */
-#define COLLAPSE_VISITS 4096U
-#define COLLAPSE_VISITS_MIN 65536U
-void chunk_collapse(void);
+#define COLLAPSE_VISITS 64U
+#define COLLAPSE_VISITS_MIN 2048U
+void chunk_collapse(unsigned nvisits);
 
 /* The owner takes a step, when page_rest says so and it is time; with no lock held. */
 void chunk_rest(void);

@@ -1,59 +1,89 @@
 /*
- * collapse.c: dense parts of a heap in huge pages; see chunk_page.h. State: where the search for
- * them goes on. No lock: entries are read as hints, and the kernel moves memory safely at any time.
+ * collapse.c: dense parts of a heap in huge pages; see chunk_page.h. State: how far the present
+ * sweep over the heap has come, and when the next step or sweep is due. No lock: entries are read
+ * as hints, and the kernel moves memory safely at any time.
  *
  * A processor looks up 512 OS pages in as many steps as one huge page. A heap that is used again
- * and again gains from that, but a sparse one must not grow by it. So a block of pages has to be
- * of small chunks throughout and nearly all of its OS pages in memory already; copying it costs as
- * much as some hundred page faults, once, or thousands where a host has to supply the memory.
+ * and again gains from that, but a sparse one must not grow by it. So a block has to be in use
+ * throughout and nearly all of its OS pages in memory already. Copying it costs as much as some
+ * hundred page faults, once, or thousands where a host has to supply the memory: so a step waits
+ * until the last one is a fiftieth of the time that has passed, and a sweep until there were twice
+ * as many visits as at the one before.
  */
 #include "chunk/chunk_page.h"
 
+#include "os/env.h"
 #include "os/vm.h"
 #include "page/page_alloc.h"
 
 #define BLOCK_NPAGES (VM_HUGE_NBYTES / malloc_pagesize)
 /* OS pages of 512 that may be new to memory. */
 #define NEW_MAX 16U
-/* Blocks looked at in one call. */
+/* Blocks looked at in one step, and the part of the time that steps take at most. */
 #define TRIES 32U
+#define SHARE 50U
 
 bool chunk_collapses;
 static size_t next_block;
+static unsigned next_sweep = COLLAPSE_VISITS_MIN;
+static uint64_t next_step;
 
-/* Whether a block's pages, from this entry on, are of small chunks. */
+/* Whether a block's pages, from this entry on, are in use, most of them for chunks. */
 static bool
-is_small(const struct pginfo *pg)
+is_used(const struct pginfo *pg)
 {
-	for (size_t i = 0; i < BLOCK_NPAGES; i++)
-		if (!owner_is(load_relaxed(&pg[i].owner)) ||
-		    load_relaxed(&pg[i].chunk.class_no) >= CLASS_COUNT ||
-		    size_classes[pg[i].chunk.class_no].size > DENSE_MAX)
+	size_t nchunked = 0;
+
+	for (size_t i = 0; i < BLOCK_NPAGES; i++) {
+		uintptr_t kind = load_relaxed(&pg[i].owner);
+
+		/* A page inside a free run looks like one inside a large allocation. */
+		if (kind == MALLOC_FREE || kind == MALLOC_NOT_MINE)
 			return false;
+		nchunked += owner_is(kind);
+	}
+	return nchunked > BLOCK_NPAGES / 2;
+}
+
+/* One step of a sweep: looks at blocks until one has been made huge; false at the end. */
+static bool
+step(char *start, size_t count)
+{
+	for (unsigned try = 0; try < TRIES; try++) {
+		size_t block = __atomic_fetch_add(&next_block, 1, __ATOMIC_RELAXED);
+		char *at = start + block * VM_HUGE_NBYTES;
+		const struct pginfo *pg;
+
+		if (block >= count)
+			return false;
+		pg = page_dir_find(at);
+		if (pg == NULL || !is_used(pg) ||
+		    vm_resident(at, VM_HUGE_NBYTES) + NEW_MAX < VM_HUGE_NBYTES / vm_pagesize)
+			continue;
+		/* It may be one already, or the kernel may not want to; then this takes no time. */
+		(void)vm_collapse(at, VM_HUGE_NBYTES);
+		return true;
+	}
 	return true;
 }
 
 void
-chunk_collapse(void)
+chunk_collapse(unsigned nvisits)
 {
 	struct arena *a = &arenas[0];
 	uintptr_t start = round_up((uintptr_t)a->origin, VM_HUGE_NBYTES);
 	uintptr_t end = (uintptr_t)a->origin + load_acquire(&a->limit);
-	size_t count = end < start ? 0 : (end - start) / VM_HUGE_NBYTES;
+	uint64_t now;
 
-	if (!load_relaxed(&chunk_collapses) || count == 0)
+	if (!chunk_collapses || nvisits < load_relaxed(&next_sweep) ||
+	    end < start + VM_HUGE_NBYTES)
 		return;
-	for (unsigned try = 0; try < TRIES && try < count; try++) {
-		size_t block = __atomic_fetch_add(&next_block, 1, __ATOMIC_RELAXED) % count;
-		char *at = (char *)start + block * VM_HUGE_NBYTES;
-		const struct pginfo *pg = page_dir_find(at);
-
-		if (pg == NULL || !is_small(pg) ||
-		    vm_resident(at, VM_HUGE_NBYTES) + NEW_MAX < VM_HUGE_NBYTES / vm_pagesize)
-			continue;
-		/* It may be one already; then this takes no time. */
-		if (!vm_collapse(at, VM_HUGE_NBYTES))
-			store_relaxed(&chunk_collapses, false);
+	now = env_clock_ns();
+	if (now < load_relaxed(&next_step))
 		return;
+	if (!step((char *)start, (end - start) / VM_HUGE_NBYTES)) {
+		store_relaxed(&next_block, 0);
+		store_relaxed(&next_sweep, nvisits <= UINT32_MAX / 2 ? nvisits * 2 : UINT32_MAX);
 	}
+	store_relaxed(&next_step, now + (env_clock_ns() - now) * SHARE);
 }

@@ -15,6 +15,7 @@
 
 #define ARENA_NPAGES_MAX ((size_t)1 << 24)         /* 1 TiB */
 #define ARENA_NPAGES_MIN ((size_t)16)              /* 1 MiB */
+#define ALIGNED_NPAGES_MIN ((size_t)1024)          /* 64 MiB: its first page begins a huge one */
 #define GUARD_NBYTES ((size_t)64 << 10)
 #define META_STEP ((size_t)64 << 10)
 #define POOL_BASE ((size_t)256 << 10)              /* room for owners beside the bitmaps */
@@ -110,7 +111,7 @@ arena_npages_wanted(void)
 struct arena *
 arena_add(size_t npages)
 {
-	size_t want = arena_npages_wanted();
+	size_t want = arena_npages_wanted(), align = malloc_pagesize;
 	struct arena *a;
 
 	if (arena_count == ARENA_MAX || npages > PTRDIFF_MAX >> malloc_pageshift)
@@ -121,7 +122,8 @@ arena_add(size_t npages)
 	for (;;) {
 		memset(a, 0, sizeof(*a));
 		if (meta_reserve(a, want)) {
-			a->origin = vm_reserve((want + 2) << malloc_pageshift, malloc_pagesize);
+			align = want < ALIGNED_NPAGES_MIN ? malloc_pagesize : VM_HUGE_NBYTES;
+			a->origin = vm_reserve((want + 1) * malloc_pagesize + align, align);
 			if (a->origin != NULL)
 				break;
 			vm_unreserve(a->meta, a->meta_nbytes);
@@ -133,7 +135,7 @@ arena_add(size_t npages)
 			want = npages;
 	}
 	/* What overflows at either end meets a page that is never committed. */
-	a->origin += malloc_pagesize;
+	a->origin += align;
 	a->npages = want;
 	/* Pairs with the acquire in page_dir_find: who sees the count sees the arena. */
 	store_release(&arena_count, arena_count + 1);
