@@ -49,9 +49,9 @@ def geomean(values):
 class Results:
     def __init__(self, rows, baseline, subject):
         self.rows = rows
-        self.allocators = list(dict.fromkeys(r["allocator"] for r in rows))
-        first = [a for a in (subject, baseline) if a in self.allocators]
-        self.allocators = first + [a for a in self.allocators if a not in first]
+        names = set(r["allocator"] for r in rows)
+        first = [a for a in (subject, baseline) if a in names]
+        self.allocators = first + sorted(names.difference(first))
         self.workloads = list(dict.fromkeys(r["workload"] for r in rows))
         self.baseline = baseline
         self.subject = subject if subject in self.allocators else None

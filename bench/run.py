@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import platform
+import random
 import shutil
 import subprocess
 import sys
@@ -180,10 +181,11 @@ def measure(options, chosen, found):
     with tempfile.TemporaryDirectory(prefix="bench") as scratch:
         runner = Runner(options, scratch)
         for n in range(options.runs):
-            for i, workload in enumerate(chosen):
-                turn = (n + i) % len(found)
+            for workload in chosen:
+                # Not in turn: who comes after one that uses huge pages finds them at hand.
+                order = random.Random("%s %d" % (workload.name, n)).sample(found, len(found))
                 shown = []
-                for allocator in found[turn:] + found[:turn]:
+                for allocator in order:
                     run = runner.run(workload, allocator)
                     log.add({"round": n + 1, "workload": workload.name,
                              "allocator": allocator.name, **run})

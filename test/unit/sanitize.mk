@@ -3,11 +3,12 @@
 
 # The sanitizer's runtime is the process's malloc, and the library goes by other names. Left out are
 # tests of what is not so then: that the C library allocates too (owner), how deep stacks are
-# (profile); and under ThreadSanitizer those whose threads allocate past its own end, or trap.
+# (profile), how much memory the process has (block); and under ThreadSanitizer those whose threads
+# allocate past its own end, or trap.
 SANITIZE = @$(MAKE) --no-print-directory -s SETUP=no SAN=$1 B=build/san-$2 \
 	CFLAGS="-O1 -g -include test/unit/renamed.h"
 SANITIZE_STRESS := $(B)/test/unit/handover
-SANITIZE_BOTH := $(filter-out %/owner %/profile,$(UNIT_BIN)) $(SANITIZE_STRESS)
+SANITIZE_BOTH := $(filter-out %/block %/owner %/profile,$(UNIT_BIN)) $(SANITIZE_STRESS)
 SANITIZE_THREAD := $(filter-out %/conf %/unwind,$(SANITIZE_BOTH))
 
 $(SANITIZE_STRESS): $(B)/test/unit/%: test/stress/%.c $(OBJ)
