@@ -275,8 +275,8 @@ bench_table(size_t count, size_t each)
 
 /*
  * Start thread number i of the program, on CPU number i of those it may use, and round again. Left
- * to the scheduler, two threads that exchange blocks spend more or less of a run on one core, and
- * it takes a third or three times the CPU time, whatever the allocator.
+ * to the scheduler, two threads that exchange blocks spend more or less of a run on one core, where
+ * it takes a sixth of the CPU time.
  */
 static inline pthread_t
 bench_thread(size_t i, void *(*body)(void *), void *arg)

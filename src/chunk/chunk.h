@@ -267,8 +267,6 @@ bool chunk_release_empty(struct owner *o);
 /* Bytes of metadata beside each chunk for the notes of options, set at start, and of a profile. */
 extern uint32_t chunk_note_nbytes;
 #define CHUNK_SAMPLED_NBYTES 16U
-/* Blocks of pages that are full of small chunks may become huge pages, see collapse.c. */
-extern bool chunk_collapses;
 /* Set at start when free chunks hold junk that is checked later: their memory stays then, */
 extern bool chunk_keep;
 /* and a page that is given back is looked at for the last time. Provided by heap/. */

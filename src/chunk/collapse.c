@@ -16,14 +16,12 @@
 #include "os/vm.h"
 #include "page/page_alloc.h"
 
-#define BLOCK_NPAGES (VM_HUGE_NBYTES / malloc_pagesize)
 /* OS pages of 512 that may be new to memory. */
 #define NEW_MAX 16U
 /* Blocks looked at in one step, and the part of the time that steps take at most. */
 #define TRIES 32U
 #define SHARE 50U
 
-bool chunk_collapses;
 static size_t next_block;
 static unsigned next_sweep = COLLAPSE_VISITS_MIN;
 static uint64_t next_step;
@@ -75,7 +73,7 @@ chunk_collapse(unsigned nvisits)
 	uintptr_t end = (uintptr_t)a->origin + load_acquire(&a->limit);
 	uint64_t now;
 
-	if (!chunk_collapses || nvisits < load_relaxed(&next_sweep) ||
+	if (!page_blocks || nvisits < load_relaxed(&next_sweep) ||
 	    end < start + VM_HUGE_NBYTES)
 		return;
 	now = env_clock_ns();

@@ -38,8 +38,7 @@ malloc_init(void)
 		page_traps = opt.delay;
 		page_random = opt.random;
 		/* Elsewhere huge pages have other sizes, and these options want pages one by one. */
-		chunk_collapses = vm_pagesize == 4096 && !opt.guard && !opt.delay && !opt.random;
-		page_blocks = chunk_collapses;
+		page_blocks = vm_pagesize == 4096 && !opt.guard && !opt.delay && !opt.random;
 		page_cache_shift = opt.cache_shift;
 		if (opt.sample_rate != 0 && opt.sample_rate < chunk_poke)
 			chunk_poke = opt.sample_rate;

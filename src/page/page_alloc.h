@@ -7,6 +7,7 @@
 #ifndef PHK_PAGE_ALLOC_H
 #define PHK_PAGE_ALLOC_H
 
+#include "os/vm.h"
 #include "page/page.h"
 
 /*
@@ -15,8 +16,12 @@
  */
 extern bool page_random;
 extern int page_cache_shift;
-/* Set at start when pages for small chunks may come in blocks of one huge page; see block.c. */
+/*
+ * Set at start when blocks of pages may be huge pages: those for small chunks come so, see
+ * block.c, or become so, see collapse.c.
+ */
 extern bool page_blocks;
+#define BLOCK_NPAGES (VM_HUGE_NBYTES / malloc_pagesize)
 /*
  * Much of what is free is backed by memory: who takes chunks on a slow path then calls page_tick,
  * which gives back what nobody needed meanwhile. Set under the page lock, read as a hint.
