@@ -4,8 +4,9 @@
  * as hints, and the kernel moves memory safely at any time.
  *
  * A processor looks up 512 OS pages in as many steps as one huge page. A heap that is used again
- * and again gains from that, but a sparse one must not grow by it. So a block has to be in use
- * throughout and nearly all of its OS pages in memory already. Copying it costs as much as some
+ * and again gains from that, but a sparse one must not grow by it. So nearly all OS pages of a
+ * block have to be in memory already, be it that some of its pages are free and wait for their next
+ * use, and most of it has to be in use for chunks. Copying it costs as much as some
  * hundred page faults, once, or thousands where a host has to supply the memory: so a step waits
  * until the last one is a fiftieth of the time that has passed, and a sweep until there were twice
  * as many visits as at the one before.
@@ -26,20 +27,14 @@ static size_t next_block;
 static unsigned next_sweep = COLLAPSE_VISITS_MIN;
 static uint64_t next_step;
 
-/* Whether a block's pages, from this entry on, are in use, most of them for chunks. */
+/* Whether most of a block's pages, from this entry on, are in use for chunks. */
 static bool
-is_used(const struct pginfo *pg)
+is_chunked(const struct pginfo *pg)
 {
 	size_t nchunked = 0;
 
-	for (size_t i = 0; i < BLOCK_NPAGES; i++) {
-		uintptr_t kind = load_relaxed(&pg[i].owner);
-
-		/* A page inside a free run looks like one inside a large allocation. */
-		if (kind == MALLOC_FREE || kind == MALLOC_NOT_MINE)
-			return false;
-		nchunked += owner_is(kind);
-	}
+	for (size_t i = 0; i < BLOCK_NPAGES; i++)
+		nchunked += owner_is(load_relaxed(&pg[i].owner));
 	return nchunked > BLOCK_NPAGES / 2;
 }
 
@@ -55,7 +50,7 @@ step(char *start, size_t count)
 		if (block >= count)
 			return false;
 		pg = page_dir_find(at);
-		if (pg == NULL || !is_used(pg) ||
+		if (pg == NULL || !is_chunked(pg) ||
 		    vm_resident(at, VM_HUGE_NBYTES) + NEW_MAX < VM_HUGE_NBYTES / vm_pagesize)
 			continue;
 		/* It may be one already, or the kernel may not want to; then this takes no time. */

@@ -62,8 +62,8 @@ struct slot {
 
 _Static_assert(sizeof(struct slot) == CACHE_LINE, "a slot is a cache line");
 
-/* Empty pages that an owner keeps, 512 KiB. */
-#define SPARE_MAX 8U
+/* Empty pages that an owner keeps, 1 MiB. */
+#define SPARE_MAX 16U
 
 enum owner_state {
 	OWNER_LIVE,

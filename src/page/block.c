@@ -17,7 +17,7 @@
 #include "page/page_alloc.h"
 #include "page/runs.h"
 
-#define BLOCK_NUSED_MIN ((size_t)256) /* 32 MiB: of which a block is a sixteenth */
+#define BLOCK_NUSED_MIN ((size_t)256) /* 16 MiB: of which a block is an eighth */
 #define SKIP_MIN 16U
 #define SKIP_MAX 4096U
 
