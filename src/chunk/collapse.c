@@ -17,8 +17,11 @@
 #include "os/vm.h"
 #include "page/page_alloc.h"
 
-/* OS pages of 512 that may be new to memory. */
-#define NEW_MAX 16U
+/*
+ * OS pages of 512 that may be new to memory: fewer than a page has, so that no free page which is
+ * known to be zero, and would not be given back, is among them.
+ */
+#define NEW_MAX (malloc_pagesize / vm_pagesize - 1)
 /* Blocks looked at in one step, and the part of the time that steps take at most. */
 #define TRIES 32U
 #define SHARE 50U
