@@ -180,15 +180,20 @@ look_after(const struct owner *o)
 		chunk_rest();
 }
 
-/* An available page has no chunk in use. */
+/* An available page in no list has no chunk in use: kept if it may be spare, else given back. */
+static void
+page_done(struct owner *o, struct pginfo *pg, bool spare)
+{
+	if ((!spare || !chunk_spare_put(o, pg)) && !chunk_page_release(o, pg))
+		pgheap_insert(&o->slots[pg->chunk.class_no].avail, pg);
+}
+
+/* The same for one in its heap. */
 static void
 page_empty(struct owner *o, struct pginfo *pg, bool spare)
 {
-	struct pginfo **root = &o->slots[pg->chunk.class_no].avail;
-
-	pgheap_remove(root, pg);
-	if ((!spare || !chunk_spare_put(o, pg)) && !chunk_page_release(o, pg))
-		pgheap_insert(root, pg);
+	pgheap_remove(&o->slots[pg->chunk.class_no].avail, pg);
+	page_done(o, pg, spare);
 	if (UNLIKELY(load_relaxed(&page_surplus)))
 		chunk_hurry(o);
 }
@@ -411,9 +416,10 @@ chunk_settle(struct owner *o, struct pginfo *pg, size_t live, bool spare)
 	}
 	page_state_set(pg, PAGE_AVAIL);
 	countdown_set(o, pg, live);
-	if (live == 0 && ((spare && chunk_spare_put(o, pg)) || chunk_page_release(o, pg)))
-		return;
-	pgheap_insert(&o->slots[pg->chunk.class_no].avail, pg);
+	if (live == 0)
+		page_done(o, pg, spare);
+	else
+		pgheap_insert(&o->slots[pg->chunk.class_no].avail, pg);
 }
 
 void

@@ -14,6 +14,14 @@
 static pthread_key_t key;
 static void *late;
 
+/* A signal may end the wait early. */
+static void
+wait_for(sem_t *sem)
+{
+	while (sem_wait(sem) != 0)
+		;
+}
+
 static void
 destructor(void *value)
 {
@@ -60,8 +68,7 @@ stay(void *arg)
 		if (i % 4 != 0)
 			free(lost_chunks[i]);
 	sem_post(&lost_ready);
-	while (sem_wait(&lost_over) != 0)
-		;
+	wait_for(&lost_over);
 	return arg;
 }
 
@@ -151,8 +158,7 @@ visit(void *arg)
 	free(malloc(64));
 	v->owner = owner_self;
 	sem_post(&v->here);
-	while (sem_wait(&v->go) != 0)
-		;
+	wait_for(&v->go);
 	return NULL;
 }
 
@@ -184,8 +190,7 @@ near(void)
 			}
 		if (pthread_create(&t[n], NULL, visit, &v[n]) != 0)
 			abort();
-		while (sem_wait(&v[n].here) != 0)
-			;
+		wait_for(&v[n].here);
 	}
 	sem_post(&v[2].go);
 	pthread_join(t[2], NULL);
@@ -226,8 +231,7 @@ forks(void)
 	sem_init(&lost_over, 0, 0);
 	if (pthread_create(&t, NULL, stay, NULL) != 0)
 		abort();
-	while (sem_wait(&lost_ready) != 0)
-		;
+	wait_for(&lost_ready);
 	in_child(find_lost, NULL, "a forked child has the memory of threads that were not copied");
 	in_thread(leave_behind, ended);
 	untold[0] = malloc(5000);
