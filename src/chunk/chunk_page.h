@@ -34,9 +34,10 @@ bool chunk_spare_release(struct owner *o, struct pginfo *pg);
 #define DENSE_MAX 4096U
 
 /*
- * Makes a huge page of a block that is in use throughout, if the next few blocks have one. The
- * owner calls it, with no lock held, each time malloc has come to the end of so many pages; before
- * the first sweep there were many, since programs that are soon over pay more than they gain.
+ * Makes a huge page of a block that is in memory throughout and mostly chunks, if the next few
+ * blocks have one. The owner calls it, with no lock held, each time malloc has come to the end of
+ * so many pages; before the first sweep there were many, since programs that are soon over pay more
+ * than they gain.
  */
 #define COLLAPSE_VISITS 64U
 #define COLLAPSE_VISITS_MIN 2048U

@@ -5,11 +5,11 @@
  *
  * A processor looks up 512 OS pages in as many steps as one huge page. A heap that is used again
  * and again gains from that, but a sparse one must not grow by it. So nearly all OS pages of a
- * block have to be in memory already, be it that some of its pages are free and wait for their next
- * use, and most of it has to be in use for chunks. Copying it costs as much as some
- * hundred page faults, once, or thousands where a host has to supply the memory: so a step waits
- * until the last one is a fiftieth of the time that has passed, and a sweep until there were twice
- * as many visits as at the one before.
+ * block have to be in memory already, though some of its pages may be free and wait for their next
+ * use, and most of it has to be in use for chunks. Copying it costs as much as some hundred page
+ * faults, once, or thousands where a host has to supply the memory: so a step waits until the last
+ * one is a fiftieth of the time that has passed, and a sweep until there were twice as many visits
+ * as at the one before.
  */
 #include "chunk/chunk_page.h"
 

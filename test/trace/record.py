@@ -59,7 +59,8 @@ def killer_operations(s):
 def test_ends():
     r = with_option([SUBJECT, "killed", 100000])
     s = summary()
-    # The other thread may be in a realloc that has given up an address, which the killer then had.
+    # The other thread may be in a realloc, which is recorded when it is over, and the killer have
+    # allocated the address that it has given up.
     s["unseen"] = max(s.get("unseen", 2) - 1, 0)
     report(r.returncode == -signal.SIGKILL and whole(s) and not s["exited"] and
            killer_operations(s) > 80000, "SIGKILL loses nothing", [r, s])
