@@ -103,8 +103,9 @@ def check_zsh(commands, pid):
         zsh = Zsh(folder)
         for keys, patterns in (
                 ("phkmalloc ", [rf"^{x} +-- " for x in commands]),
-                # Listed, or put in when no other process is on the library.
-                ("phkmalloc stat ", [rf"\b{pid}\b +-- heap, |^% phkmalloc stat {pid}\b"]),
+                # Listed, on one line with those of which the same is told, or put in when no
+                # other process is on the library.
+                ("phkmalloc stat ", [rf"\b{pid}\b.* -- heap, |^% phkmalloc stat {pid}\b"]),
                 ("phkmalloc stat --", ["^--json +-- for programs", "^--threads +-- "]),
                 ("phkmalloc leaks --", ["^--rate +-- a sample"]),
                 ("phkmalloc run -o X ls Make", ["X ls Makefile"]),
