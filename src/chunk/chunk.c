@@ -289,8 +289,10 @@ page_next(struct owner *o, struct slot *slot)
 	struct pginfo *pg;
 	size_t nfree = 0;
 
-	if (UNLIKELY(++o->nvisits % COLLAPSE_VISITS == 0) && o == owner_self)
+	if (UNLIKELY(++o->nvisits % COLLAPSE_VISITS == 0) && o == owner_self) {
 		chunk_collapse(o->nvisits);
+		chunk_emptied_again();
+	}
 	/* Late, so that many frees of other threads are collected at once. */
 	if (load_relaxed(&o->inbox[slot->class_no]) != NULL)
 		chunk_drain_class(o, slot->class_no);

@@ -165,7 +165,8 @@ chunk_free(struct owner *o, struct pginfo *pg, const void *p)
 NOINLINE void chunk_page_push(struct owner *self, struct pginfo *pg);
 /*
  * A word of the page is wholly free: when the others are too and the owner, which would release
- * the page, has not looked for long, the memory goes back in its place.
+ * the page, has not looked for long, the memory goes back in its place; else perhaps later, see
+ * chunk_emptied_again.
  */
 NOINLINE void chunk_word_emptied(struct pginfo *pg);
 

@@ -42,6 +42,11 @@ bool chunk_spare_release(struct owner *o, struct pginfo *pg);
 #define COLLAPSE_VISITS 64U
 #define COLLAPSE_VISITS_MIN 2048U
 void chunk_collapse(unsigned nvisits);
+/*
+ * Gives the memory of pages back that other threads emptied when it was not known yet that the
+ * owner sleeps. Every thread calls it as often as the one above, with no lock held.
+ */
+void chunk_emptied_again(void);
 
 /* The owner takes a step, when page_rest says so and it is time; with no lock held. */
 void chunk_rest(void);

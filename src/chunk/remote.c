@@ -11,6 +11,9 @@
  *   owner            clear PGINFO_PENDING (O1), then read remote (O2)
  * If R2 sees it still set, R1 is before O1 and O2 finds the bit; else the thread pushes the page.
  * test/model has this as a state machine.
+ *
+ * A page whose owner sleeps stays on the inbox, but when all of it is free its memory goes back,
+ * at once or, since who slept for a moment only may go on, some 50 milliseconds later.
  */
 #include "chunk/chunk.h"
 #include "chunk/chunk_page.h"
@@ -21,6 +24,16 @@
 #define ASLEEP_MS 50U
 /* Pages a thread pushes on others' inboxes until it looks at its own. */
 #define PUSHES 64U
+
+/*
+ * Pages that were emptied before their owner was known to be asleep, which are looked at again
+ * later: 16 MiB, so that this takes no more than some milliseconds. One more takes the place of
+ * the oldest. No lock: they are hints.
+ */
+#define EMPTIED_MAX 256U
+static struct pginfo *emptied[EMPTIED_MAX];
+static unsigned nemptied; /* since they were looked at last */
+static uint64_t emptied_due;
 
 /* Pushes a page whose PGINFO_PENDING the caller has just set. */
 static void
@@ -57,13 +70,23 @@ claim(struct pginfo *pg)
 	return owner_of_word(word);
 }
 
+/* Whether all chunks of a page of the class are free, in one bitmap or the other. */
+static bool
+is_empty(const struct size_class *c, const uint64_t *bits)
+{
+	/* The last word first: frees often go from one end to the other. */
+	for (unsigned k = 0, w = c->nwords - 1U; k < c->nwords; w = k++)
+		if ((load_relaxed(&bits[w]) | load_relaxed(&bits[c->remote + w])) != ~(uint64_t)0)
+			return false;
+	return true;
+}
+
 void
 chunk_word_emptied(struct pginfo *pg)
 {
 	uintptr_t owner = load_acquire(&pg->owner);
 	uint64_t *bits = load_relaxed(&pg->bits);
 	unsigned class_no = load_relaxed(&pg->chunk.class_no);
-	const struct size_class *c;
 
 	/*
 	 * Between the loads the page may have been given back, and its entry be something else.
@@ -71,13 +94,35 @@ chunk_word_emptied(struct pginfo *pg)
 	 */
 	__atomic_thread_fence(__ATOMIC_ACQUIRE);
 	if (!owner_is(owner) || class_no >= CLASS_COUNT || load_relaxed(&pg->owner) != owner ||
-	    env_clock_ms() - load_relaxed(&owner_of_word(owner)->drained_ms) < ASLEEP_MS)
+	    (owner & PGINFO_PENDING) == 0 || !is_empty(&size_classes[class_no], bits))
 		return;
-	c = &size_classes[class_no];
-	for (unsigned w = 0; w < c->nwords; w++)
-		if ((load_relaxed(&bits[w]) | load_relaxed(&bits[c->remote + w])) != ~(uint64_t)0)
-			return;
-	(void)chunk_purge(pg);
+	if (env_clock_ms() - load_relaxed(&owner_of_word(owner)->drained_ms) >= ASLEEP_MS)
+		(void)chunk_purge(pg);
+	else
+		store_relaxed(&emptied[__atomic_fetch_add(&nemptied, 1, __ATOMIC_RELAXED) %
+		    EMPTIED_MAX], pg);
+}
+
+void
+chunk_emptied_again(void)
+{
+	uint64_t now, due = load_relaxed(&emptied_due);
+
+	if (load_relaxed(&nemptied) == 0)
+		return;
+	now = env_clock_ms();
+	if (now < due || !__atomic_compare_exchange_n(&emptied_due, &due, now + ASLEEP_MS, false,
+	    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		return;
+	/* First: those that are still empty, and their owners not known to be asleep, come back. */
+	store_relaxed(&nemptied, 0);
+	for (unsigned i = 0; i < EMPTIED_MAX; i++) {
+		struct pginfo *pg = load_relaxed(&emptied[i]);
+
+		store_relaxed(&emptied[i], NULL);
+		if (pg != NULL)
+			chunk_word_emptied(pg);
+	}
 }
 
 enum ptr_fault

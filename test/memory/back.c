@@ -191,6 +191,42 @@ quiet_work(void *arg)
 }
 
 #define IDLE ((size_t)1000)
+/* Frees what a thread has allocated that sleeps now, and goes on with little of its own. */
+static void *
+free_and_work(void *arg)
+{
+	void *own[200];
+
+	empty(arg);
+	for (int round = 0; round < 400; round++) {
+		for (size_t i = 0; i < 200; i++)
+			own[i] = malloc(1000);
+		for (size_t i = 0; i < 200; i++)
+			free(own[i]);
+		if (round % 10 == 0)
+			usleep(10000);
+	}
+	return NULL;
+}
+
+/* That was done before it could be known that it sleeps. */
+static int
+freed_for_a_sleeper(void *arg)
+{
+	struct held h;
+	pthread_t t;
+
+	(void)arg;
+	free(malloc(64));
+	level->start = status_kib("RssAnon:");
+	h = fill(12 * MB, 64);
+	level->full = status_kib("RssAnon:") - h.count * sizeof(void *) / 1024;
+	if (pthread_create(&t, NULL, free_and_work, &h) != 0 || pthread_join(t, NULL) != 0)
+		return 2;
+	level->freed = status_kib("RssAnon:") - h.count * sizeof(void *) / 1024;
+	return phkmalloc_check() != 0;
+}
+
 static pthread_barrier_t there, done, end;
 
 static void *
@@ -322,6 +358,11 @@ main(void)
 	printf("# threads: RSS at start %zu KiB, after %zu KiB\n", level->start, level->trimmed);
 	ok(e.status == 0 && level->trimmed < level->start + 6 * 1024,
 	    "what 16 ended threads left goes back");
+	child_run(&e, freed_for_a_sleeper, NULL);
+	printf("# sleeper: RSS at start %zu KiB, full %zu KiB, at the end %zu KiB\n", level->start,
+	    level->full, level->freed);
+	ok(e.status == 0 && level->freed < level->start + 4 * 1024,
+	    "what a thread allocated that sleeps goes back when others have freed it");
 	child_run(&e, idle_threads, NULL);
 	printf("# idle threads: %zu KiB each\n", (level->full - level->start) / IDLE);
 	ok(e.status == 0 && (level->full - level->start) / IDLE <= (ospage == 4 ? 16 : 4 * ospage),
