@@ -123,9 +123,13 @@ def test_options():
 
 def test_threads():
     p, _ = start("churn", 3)
-    r = tool("stat", "--threads", "--json", p.pid)
-    d = json.loads(r.stdout)
-    live = [x for x in d["threads"] if x["state"] == "live"]
+    # A thread is told of once it has allocated.
+    end = time.monotonic() + 10
+    while True:
+        d = json.loads(tool("stat", "--threads", "--json", p.pid).stdout)
+        live = [x for x in d["threads"] if x["state"] == "live"]
+        if len(live) == 4 or time.monotonic() > end:
+            break
     tids = set(os.listdir(f"/proc/{p.pid}/task"))
     report(len(live) == 4 and {str(x["thread"]) for x in live} == tids and
            all(x["name"] == "heap" for x in live), "--threads has each thread", d["threads"])

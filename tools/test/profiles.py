@@ -148,7 +148,8 @@ def test_merge(first, folder, pid):
     with Server() as other:
         second = os.path.join(folder, "second.pprof")
         tool("profile", "--seconds", "1", "--pprof", second, other.pid)
-        out = [subprocess.run(["go", "tool", "pprof", "-top", "-sample_index=alloc_objects", *args],
+        out = [subprocess.run(["go", "tool", "pprof", "-top", "-sample_index=alloc_objects",
+                               "-nodefraction=0", *args],
                               capture_output=True, text=True, check=False,
                               env=dict(os.environ, HOME=folder)).stdout
                for args in ([first], [second], [first, second],

@@ -67,15 +67,15 @@ def test_signals():
 
     def becomes(states):
         end = time.monotonic() + 10
-        while state() not in states and time.monotonic() < end:
+        while (seen := state()) not in states and time.monotonic() < end:
             time.sleep(0.02)
-        return state() in states
+        return seen in states
 
     becomes("S")
     os.kill(pid, signal.SIGSTOP)
     stopped = becomes("tT")
     os.kill(pid, signal.SIGCONT)
-    report(stopped and becomes("S"), "it can be stopped and goes on", state())
+    report(stopped and becomes("S"), "it can be stopped and goes on", (stopped, state()))
     os.kill(pid, signal.SIGKILL)
     p.communicate(timeout=20)
     report(p.returncode == -signal.SIGKILL, "killed, the command ends so too", p.returncode)
