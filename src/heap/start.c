@@ -62,6 +62,7 @@ static void
 fork_child(void)
 {
 	lock_reset_all();
+	pages_after_fork();
 	owner_after_fork();
 	if (opt.trace != 0)
 		trace_fork_child();

@@ -37,9 +37,7 @@ block_out(struct pginfo *first)
 	run_remove(first);
 	if (npages > BLOCK_NPAGES)
 		run_insert(first + BLOCK_NPAGES, npages - BLOCK_NPAGES, first->free.ndirty);
-	page_dir_set(first, MALLOC_FREE);
-	first->free.npages = BLOCK_NPAGES;
-	first->free.purging = true;
+	run_lend(first, BLOCK_NPAGES);
 	lock_drop(LOCK_PAGE);
 }
 
@@ -76,5 +74,5 @@ block_bring(void)
 		skip = skip_next;
 	}
 	dirty_set(first, done ? BLOCK_NPAGES : 1, true);
-	run_give(first, BLOCK_NPAGES, done ? BLOCK_NPAGES : 1);
+	run_return(first, done ? BLOCK_NPAGES : 1);
 }

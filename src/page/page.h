@@ -24,9 +24,9 @@
  *   P2  From origin to limit, free runs, large runs and pages of chunks follow each other without
  *       gap or overlap.
  *   P3  A page that starts none of them has the entry MALLOC_NOT_MINE or MALLOC_FOLLOW.
- *   P4  Two free runs that are neighbours are one, but for a run that is being purged.
- *   P5  Each free run that is not being purged is in the run tree once; the tree is ordered by
- *       address, and max is the longest run of the subtree.
+ *   P4  Two free runs that are neighbours are one, but for a run that is lent (runs.h).
+ *   P5  Each free run that is not lent is in the run tree once; the tree is ordered by address, and
+ *       max is the longest run of the subtree.
  *   P6  ndirty of a free run is the number of dirty bits of its pages; the sums are page_layer's.
  */
 #ifndef PHK_PAGE_H
@@ -85,7 +85,7 @@ struct pginfo {
 			struct pginfo *left;
 			struct pginfo *right;
 			uint32_t max;
-			bool purging;
+			const void *lent;     /* to the thread that asks the kernel about it, or NULL */
 		} free;
 		struct {
 			uint32_t npages;

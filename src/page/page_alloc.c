@@ -181,6 +181,14 @@ pages_meta_swap(void *old, size_t old_nbytes, size_t nbytes)
 	return p;
 }
 
+void
+pages_after_fork(void)
+{
+	lock_take(LOCK_PAGE);
+	runs_recover();
+	lock_drop(LOCK_PAGE);
+}
+
 struct pginfo *
 page_take_for_chunks(size_t nbytes, bool dense, void **meta)
 {

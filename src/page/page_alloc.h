@@ -78,6 +78,9 @@ void page_give_for_chunks(struct pginfo *pg, void *meta, size_t nbytes);
  */
 bool pages_decommit(void);
 
+/* In the child of fork: what other threads were giving back just then is free, too. */
+void pages_after_fork(void);
+
 /* Metadata with the page lock taken here; see meta_take. */
 void *pages_meta_take(size_t nbytes);
 void pages_meta_give(void *p, size_t nbytes);

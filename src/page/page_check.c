@@ -33,7 +33,7 @@ check_free(struct walk *k, const struct pginfo *pg, const struct pginfo *end, bo
 	size_t npages = pg->free.npages;
 
 	expect(k, npages > 0 && pg + npages <= end, "P2: free run of wrong length", pg);
-	if (pg->free.purging)
+	if (pg->free.lent != NULL)
 		return npages;
 	expect(k, !after_free, "P4: two free runs are neighbours", pg);
 	expect(k, pgfree_before(page_tree(), pg + 1) == pg, "P5: free run not in the tree", pg);
@@ -57,7 +57,7 @@ check_arena(struct walk *k, const struct arena *a)
 
 		if (kind == MALLOC_FREE) {
 			npages = check_free(k, pg, end, after_free);
-			after_free = !pg->free.purging;
+			after_free = pg->free.lent == NULL;
 		} else {
 			after_free = false;
 			if (kind == MALLOC_FIRST || kind == MALLOC_RUN_MOVING)

@@ -91,9 +91,7 @@ purge_down_to(size_t keep)
 		/* Others may need it meanwhile, who would have to ask the kernel for more. */
 		if (clean != 0)
 			run_insert(first + npages, clean, 0);
-		page_dir_set(first, MALLOC_FREE);
-		first->free.npages = (uint32_t)npages;
-		first->free.purging = true;
+		run_lend(first, npages);
 		lock_drop(LOCK_PAGE);
 		bool done = vm_purge(page_address(first), npages << malloc_pageshift);
 		lock_take(LOCK_PAGE);
@@ -102,7 +100,7 @@ purge_down_to(size_t keep)
 			page_layer.npurged += n;
 			any = true;
 		}
-		run_give(first, npages, done ? 0 : n);
+		run_return(first, done ? 0 : n);
 		if (!done)
 			break;
 	}

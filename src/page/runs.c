@@ -17,6 +17,10 @@ bool page_random;
 
 static struct pgfree_tree tree;
 
+/* Runs that are lent, linked by free.left; and an address that is another one in each thread. */
+static struct pginfo *lent;
+static __thread char here __attribute__((tls_model("initial-exec")));
+
 const struct pgfree_tree *
 page_tree(void)
 {
@@ -30,7 +34,7 @@ run_insert(struct pginfo *run, size_t npages, size_t ndirty)
 	run->free.npages = (uint32_t)npages;
 	run->free.ndirty = (uint32_t)ndirty;
 	run->free.left = run->free.right = NULL;
-	run->free.purging = false;
+	run->free.lent = NULL;
 	pgfree_insert(&tree, run);
 	page_layer.nfree += npages;
 	page_layer.ndirty += run->free.ndirty;
@@ -65,6 +69,45 @@ run_give(struct pginfo *first, size_t npages, size_t ndirty)
 		first = before;
 	}
 	run_insert(first, npages, ndirty);
+}
+
+void
+run_lend(struct pginfo *first, size_t npages)
+{
+	first->free.npages = (uint32_t)npages;
+	first->free.lent = &here;
+	first->free.left = lent;
+	lent = first;
+	page_dir_set(first, MALLOC_FREE);
+}
+
+void
+run_return(struct pginfo *first, size_t ndirty)
+{
+	struct pginfo **at = &lent;
+
+	while (*at != first)
+		at = &(*at)->free.left;
+	*at = first->free.left;
+	run_give(first, first->free.npages, ndirty);
+}
+
+void
+runs_recover(void)
+{
+	struct pginfo **at = &lent, *run;
+
+	while ((run = *at) != NULL) {
+		/* The caller's own: a signal came in between, and its handler forked. */
+		if (run->free.lent == &here) {
+			at = &run->free.left;
+			continue;
+		}
+		*at = run->free.left;
+		/* It may have memory or not. */
+		dirty_set(run, run->free.npages, true);
+		run_give(run, run->free.npages, run->free.npages);
+	}
 }
 
 size_t

@@ -16,6 +16,14 @@ void run_insert(struct pginfo *run, size_t npages, size_t ndirty);
 void run_remove(struct pginfo *run);
 /* Puts a run that is in no list among the free ones, joined with its neighbours. */
 void run_give(struct pginfo *first, size_t npages, size_t ndirty);
+/*
+ * Marks a run that is in no list as lent to the calling thread, which is about to drop the page
+ * lock and ask the kernel about its memory; and puts it among the free ones again.
+ */
+void run_lend(struct pginfo *first, size_t npages);
+void run_return(struct pginfo *first, size_t ndirty);
+/* In the child of fork: those that were lent to other threads are free, and may have memory. */
+void runs_recover(void);
 /* Cuts [at, at + npages) out of a free run and counts it as in use; returns its dirty pages. */
 size_t run_cut(struct pginfo *run, struct pginfo *at, size_t npages);
 /* Takes the lowest run that fits, from the kernel if there is none: MALLOC_FIRST, or NULL. */

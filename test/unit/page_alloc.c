@@ -1,11 +1,16 @@
 /* Runs of pages, random operations: no overlap, alignment, contents, and every invariant. */
 #include "heap/heap.h"
 #include "large/large.h"
+#include "os/lock.h"
 #include "os/vm.h"
+#include "page/dirty.h"
 #include "page/page_alloc.h"
+#include "page/runs.h"
 #include "unit.h"
 
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #define SLOTS 64
 
@@ -46,6 +51,46 @@ all_zero(struct pginfo *pg, size_t npages)
 		if (p[i] != 0)
 			return 0;
 	return 1;
+}
+
+static struct pginfo *run;
+
+/* As who is about to give its memory back, or to bring it in. */
+static void *
+lend(void *arg)
+{
+	size_t npages;
+
+	lock_take(LOCK_PAGE);
+	run = pgfree_first_fit(page_tree(), 1);
+	npages = run->free.npages;
+	run_remove(run);
+	run_lend(run, npages);
+	lock_drop(LOCK_PAGE);
+	return arg;
+}
+
+static void
+give_back(void)
+{
+	lock_take(LOCK_PAGE);
+	run_return(run, dirty_count(run, run->free.npages));
+	lock_drop(LOCK_PAGE);
+}
+
+/* Whether a child has so many free pages and all is whole there; what else it does comes first. */
+static bool
+child_has(size_t nfree, void (*first)(void))
+{
+	int status = 1;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (first != NULL)
+			first();
+		_exit(page_layer.nfree != nfree || page_check(unit_complain) != 0);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
 }
 
 int
@@ -96,5 +141,15 @@ main(void)
 	bool zero;
 	promise(pages_take(0, 1, &zero) == NULL && pages_take(SIZE_MAX >> 20, 1, &zero) == NULL,
 	    "no pages and too many pages are refused");
+	in_thread(lend, NULL);
+	promise(child_has(page_layer.nfree + run->free.npages, NULL),
+	    "what another thread has in hand during a fork is free in the child");
+	give_back();
+	lend(NULL);
+	promise(child_has(page_layer.nfree, NULL) &&
+	    child_has(page_layer.nfree + run->free.npages, give_back),
+	    "what the thread itself has, whose signal's handler forks, stays with it");
+	give_back();
+	promise(page_check(unit_complain) == 0, "and all is whole afterwards");
 	return unit_done();
 }
