@@ -31,7 +31,7 @@
  */
 #define POKE 8192U
 /* While much free memory is there a program looks sooner whether it still needs it. */
-#define POKE_SOON 32U
+#define POKE_SOON 8U
 uint32_t chunk_poke = POKE;
 bool chunk_keep;
 uint32_t chunk_note_nbytes;

@@ -293,6 +293,27 @@ small_work(void *arg)
 	return phkmalloc_check() != 0;
 }
 
+/* Even one that makes no more than a few. */
+static int
+few_work(void *arg)
+{
+	struct held h;
+
+	(void)arg;
+	free(malloc(64));
+	level->start = status_kib("RssAnon:");
+	h = fill(200 * MB, 0);
+	level->full = status_kib("RssAnon:");
+	empty(&h);
+	munmap(h.p, h.count * sizeof(void *));
+	for (int i = 0; i < 20; i++) {
+		free(malloc(64));
+		usleep(150000);
+	}
+	level->freed = status_kib("RssAnon:");
+	return phkmalloc_check() != 0;
+}
+
 /* And once no page comes or goes, what is free in pages partly in use goes back, bit by bit. */
 static int
 at_rest(void *arg)
@@ -345,6 +366,11 @@ main(void)
 	    level->start, level->full, level->freed);
 	ok(e.status == 0 && level->freed < level->start + 30 * 1024,
 	    "memory goes back within seconds of small requests");
+	child_run(&e, few_work, NULL);
+	printf("# few: RSS at start %zu, full %zu, after twenty small requests %zu KiB\n",
+	    level->start, level->full, level->freed);
+	ok(e.status == 0 && level->freed < level->start + 30 * 1024,
+	    "memory goes back within three seconds of twenty small requests");
 	child_run(&e, at_rest, NULL);
 	printf("# at rest: RSS full %zu, after four seconds of small requests %zu KiB\n",
 	    level->full, level->freed);
