@@ -78,7 +78,7 @@ void page_give_for_chunks(struct pginfo *pg, void *meta, size_t nbytes);
  */
 bool pages_decommit(void);
 
-/* In the child of fork: what other threads were giving back just then is free, too. */
+/* In the child of fork: runs that other threads had in hand just then are free, too. */
 void pages_after_fork(void);
 
 /* Metadata with the page lock taken here; see meta_take. */

@@ -170,27 +170,44 @@ cycles(void *arg)
 	return phkmalloc_check() != 0;
 }
 
+/* Requests of n bytes, so many in a round, and a pause after each round. */
+struct work {
+	size_t n;
+	int rounds, each;
+	useconds_t pause;
+};
+static struct work quiet = {100000, 120, 1, 50000};
+/* These need no page. */
+static struct work small = {64, 40, 20, 50000};
+static struct work few = {64, 20, 1, 150000};
+static struct work rest = {64, 80, 20, 50000};
+
+static void
+work(const struct work *w)
+{
+	for (int i = 0; i < w->rounds; i++) {
+		for (int k = 0; k < w->each; k++)
+			free(memset(malloc(w->n), 1, w->n));
+		usleep(w->pause);
+	}
+}
+
 /* A program that does little for some seconds keeps little of what it once used. */
 static int
-quiet_work(void *arg)
+little_work(void *arg)
 {
 	struct held h;
 
-	(void)arg;
 	level->start = status_kib("RssAnon:");
 	h = fill(200 * MB, 0);
 	level->full = status_kib("RssAnon:");
 	empty(&h);
 	munmap(h.p, h.count * sizeof(void *));
-	for (int i = 0; i < 120; i++) {
-		free(memset(malloc(100000), 1, 100000));
-		usleep(50000);
-	}
+	work(arg);
 	level->freed = status_kib("RssAnon:");
 	return phkmalloc_check() != 0;
 }
 
-#define IDLE ((size_t)1000)
 /* Frees what a thread has allocated that sleeps now, and goes on with little of its own. */
 static void *
 free_and_work(void *arg)
@@ -227,6 +244,7 @@ freed_for_a_sleeper(void *arg)
 	return phkmalloc_check() != 0;
 }
 
+#define IDLE ((size_t)1000)
 static pthread_barrier_t there, done, end;
 
 static void *
@@ -271,49 +289,6 @@ idle_threads(void *arg)
 	return phkmalloc_check() != 0;
 }
 
-/* So does one that makes small requests only, which need no page. */
-static int
-small_work(void *arg)
-{
-	struct held h;
-
-	(void)arg;
-	free(malloc(64));
-	level->start = status_kib("RssAnon:");
-	h = fill(200 * MB, 0);
-	level->full = status_kib("RssAnon:");
-	empty(&h);
-	munmap(h.p, h.count * sizeof(void *));
-	for (int i = 0; i < 40; i++) {
-		for (int k = 0; k < 20; k++)
-			free(malloc(64));
-		usleep(50000);
-	}
-	level->freed = status_kib("RssAnon:");
-	return phkmalloc_check() != 0;
-}
-
-/* Even one that makes no more than a few. */
-static int
-few_work(void *arg)
-{
-	struct held h;
-
-	(void)arg;
-	free(malloc(64));
-	level->start = status_kib("RssAnon:");
-	h = fill(200 * MB, 0);
-	level->full = status_kib("RssAnon:");
-	empty(&h);
-	munmap(h.p, h.count * sizeof(void *));
-	for (int i = 0; i < 20; i++) {
-		free(malloc(64));
-		usleep(150000);
-	}
-	level->freed = status_kib("RssAnon:");
-	return phkmalloc_check() != 0;
-}
-
 /* And once no page comes or goes, what is free in pages partly in use goes back, bit by bit. */
 static int
 at_rest(void *arg)
@@ -327,11 +302,7 @@ at_rest(void *arg)
 	for (size_t i = 0; i < h.count; i++)
 		if (i > h.count / 2 || i % 1024 != 500)
 			free(h.p[i]);
-	for (int i = 0; i < 80; i++) {
-		for (int k = 0; k < 20; k++)
-			free(malloc(64));
-		usleep(50000);
-	}
+	work(&rest);
 	level->freed = status_kib("RssAnon:") - h.count * sizeof(void *) / 1024;
 	for (size_t i = 500; i <= h.count / 2; i += 1024)
 		for (size_t k = 0; k < 64; k++)
@@ -356,17 +327,17 @@ main(void)
 	goes_back(0, "chunks of 16 bytes to 32 KiB");
 	goes_back(MB, "large allocations of 1 MiB");
 	goes_back(50 * MB, "large allocations of 50 MiB");
-	child_run(&e, quiet_work, NULL);
+	child_run(&e, little_work, &quiet);
 	printf("# quiet: RSS at start %zu, full %zu, after six seconds of little work %zu KiB\n",
 	    level->start, level->full, level->freed);
 	ok(e.status == 0 && level->freed < level->start + 30 * 1024,
 	    "memory goes back by itself within seconds of little work");
-	child_run(&e, small_work, NULL);
+	child_run(&e, little_work, &small);
 	printf("# small: RSS at start %zu, full %zu, after two seconds of small requests %zu KiB\n",
 	    level->start, level->full, level->freed);
 	ok(e.status == 0 && level->freed < level->start + 30 * 1024,
 	    "memory goes back within seconds of small requests");
-	child_run(&e, few_work, NULL);
+	child_run(&e, little_work, &few);
 	printf("# few: RSS at start %zu, full %zu, after twenty small requests %zu KiB\n",
 	    level->start, level->full, level->freed);
 	ok(e.status == 0 && level->freed < level->start + 30 * 1024,
