@@ -5,10 +5,8 @@
  * and after a thread's other destructors.
  */
 #include "api/api.h"
-#include "chunk/chunk.h"
 #include "conf/conf.h"
 #include "heap/heap.h"
-#include "page/page_alloc.h"
 #include "phkmalloc.h"
 
 #include <errno.h>
@@ -27,11 +25,8 @@ api_no_memory(void)
 static NOINLINE void *
 malloc_slower(size_t n)
 {
-	struct owner *o = owner_self;
-	void *p = NULL;
+	void *p = api_take_slow(n);
 
-	if (LIKELY(n <= malloc_maxsize && o != &owner_none && !o->alert))
-		p = chunk_take_slow(o, &o->slots[size_class_of(n)], n);
 	if (UNLIKELY(p == NULL))
 		p = imalloc(n);
 	if (LIKELY(p != NULL))
@@ -39,23 +34,12 @@ malloc_slower(size_t n)
 	return n == 0 && opt.zero_is_null ? NULL : api_no_memory();
 }
 
-/* The slot's word has no chunk left, most often, and the next one has; or the size is above. */
 static NOINLINE void *
 malloc_slow(size_t n)
 {
-	struct owner *o = owner_self;
-	struct slot *slot;
 	void *p;
 
-	if (LIKELY(n <= malloc_maxsize) && LIKELY(!o->alert)) {
-		slot = LIKELY(n <= CLASS_DIRECT_MAX) ? o->direct[(n + 15) / 16] :
-		    &o->slots[size_class_of(n)];
-		if (n > CLASS_DIRECT_MAX && LIKELY(chunk_take(slot, &p)))
-			return p;
-		if (LIKELY(!load_relaxed(&page_surplus)) && LIKELY(chunk_advance(slot, &p)))
-			return p;
-	}
-	return malloc_slower(n);
+	return LIKELY(api_take_next(n, &p)) ? p : malloc_slower(n);
 }
 
 /*
@@ -95,6 +79,8 @@ calloc(size_t count, size_t size)
 	if (UNLIKELY(__builtin_mul_overflow(count, size, &n)))
 		return api_no_memory();
 	if (LIKELY(n <= CLASS_DIRECT_MAX) && LIKELY(chunk_take(owner_self->direct[(n + 15) / 16], &p)))
+		return memset(p, 0, n);
+	if (LIKELY(api_take_next(n, &p)))
 		return memset(p, 0, n);
 	p = icalloc(n);
 	if (LIKELY(p != NULL))

@@ -6,7 +6,6 @@
  * neither ends the process with a message.
  */
 #include "api/api.h"
-#include "chunk/chunk.h"
 #include "conf/conf.h"
 #include "diag/fault.h"
 #include "heap/heap.h"
@@ -19,7 +18,7 @@ __attribute__((weak)) new_handler_t _ZSt15get_new_handlerv(void);
 __attribute__((weak)) void _ZSt17__throw_bad_allocv(void);
 
 static COLD void *
-new_slow(size_t n, size_t alignment, bool array, bool may_fail)
+new_other(size_t n, size_t alignment, bool array, bool may_fail)
 {
 	for (;;) {
 		void *p = inew(n, alignment, array);
@@ -44,6 +43,22 @@ new_slow(size_t n, size_t alignment, bool array, bool may_fail)
 	fault_fatal("operator new", "out of memory");
 }
 
+static NOINLINE void *
+new_slower(size_t n, bool array, bool may_fail)
+{
+	void *p = api_take_slow(n);
+
+	return LIKELY(p != NULL) ? p : new_other(n, 1, array, may_fail);
+}
+
+static NOINLINE void *
+new_slow(size_t n, bool array, bool may_fail)
+{
+	void *p;
+
+	return LIKELY(api_take_next(n, &p)) ? p : new_slower(n, array, may_fail);
+}
+
 ALWAYS_INLINE void *
 new_fast(size_t n, bool array, bool may_fail)
 {
@@ -51,7 +66,7 @@ new_fast(size_t n, bool array, bool may_fail)
 
 	if (LIKELY(n <= CLASS_DIRECT_MAX) && LIKELY(chunk_take(owner_self->direct[(n + 15) / 16], &p)))
 		return p;
-	return new_slow(n, 1, array, may_fail);
+	return new_slow(n, array, may_fail);
 }
 
 #define DELETE_NAME(array) (array ? "operator delete[]" : "operator delete")
@@ -67,16 +82,34 @@ delete_fast(void *p, bool array)
 		ifree(p, DELETE_NAME(array));
 }
 
+/* Whether n bytes would be a chunk of the page, if it is one of chunks. */
+ALWAYS_INLINE bool
+class_fits(const struct owner *o, const struct pginfo *pg, size_t n)
+{
+	/* A slot tells its class, and is nearer than the formula. */
+	return pg->chunk.class_no == (LIKELY(n <= CLASS_DIRECT_MAX) ? o->direct[(n + 15) / 16]->class_no :
+	    n <= malloc_maxsize ? size_class_of(n) : CLASS_NONE);
+}
+
+static NOINLINE void
+delete_sized_slow(void *p, size_t n, bool array)
+{
+	struct pginfo *pg;
+
+	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(!class_fits(owner_self, pg, n)) ||
+	    UNLIKELY(!chunk_free_other(owner_self, pg, p)))
+		ifree_sized(p, n, 1, true, DELETE_NAME(array));
+}
+
 /* A delete that knows the size is held to it. */
 ALWAYS_INLINE void
 delete_sized(void *p, size_t n, bool array)
 {
 	struct pginfo *pg;
 
-	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(n > malloc_maxsize) ||
-	    UNLIKELY(pg->recip != size_classes[size_class_of(n)].recip) ||
+	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(!class_fits(owner_self, pg, n)) ||
 	    UNLIKELY(!chunk_free(owner_self, pg, p)))
-		ifree_sized(p, n, 1, true, DELETE_NAME(array));
+		delete_sized_slow(p, n, array);
 }
 
 static size_t
@@ -90,7 +123,7 @@ static void *
 new_aligned(size_t n, size_t alignment, bool array, bool may_fail)
 {
 	alignment = alignment_of(alignment);
-	return new_slow(n, alignment == 1 ? 2 : alignment, array, may_fail);
+	return new_other(n, alignment == 1 ? 2 : alignment, array, may_fail);
 }
 
 /* A pointer without the alignment was not allocated with it. */

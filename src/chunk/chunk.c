@@ -71,12 +71,20 @@ slot_clear(struct slot *slot)
 	slot->at = slot->end = 0;
 }
 
+/* Up to so many words are all counted, rather than found out which are worth it. */
+#define COUNT_NWORDS 4U
+
 /* Free chunks in the words below end of a page of the class. */
 static size_t
 count_free(const struct size_class *c, const uint64_t *bits, unsigned end)
 {
 	size_t n = 0;
 
+	if (end <= COUNT_NWORDS) {
+		for (unsigned w = 0; w < end; w++)
+			n += count_bits(bits[w]);
+		return n - (end == c->nwords ? count_bits(c->last_none) : 0);
+	}
 	for (unsigned w = 0; (w = chunk_word(bits, w, end)) < end; w++)
 		n += count_bits(bits[w] & ~chunk_none(c, w));
 	return n;
@@ -330,22 +338,40 @@ note_rounding(struct owner *o, unsigned class_no, size_t n)
 	}
 }
 
+/* When a sample of the class is due soon the next ones are to be asked about. */
+static void
+look_at_next(const struct owner *o, struct slot *slot)
+{
+	if (UNLIKELY(o->alert) && o->watch != NULL && o->watch->skip[slot->class_no] != 0) {
+		slot->word = &owner_nothing;
+		slot->none = 0;
+	}
+}
+
+void *
+chunk_take_next(struct owner *o, struct slot *slot, size_t n)
+{
+	void *chunk;
+
+	note_rounding(o, slot->class_no, n);
+	do
+		if (!page_next(o, slot))
+			return NULL;
+	while (!chunk_take(slot, &chunk) && !chunk_advance(slot, &chunk));
+	look_at_next(o, slot);
+	return chunk;
+}
+
 void *
 chunk_take_slow(struct owner *o, struct slot *slot, size_t n)
 {
 	void *chunk;
 
-	note_rounding(o, slot->class_no, n);
 	if (UNLIKELY(load_relaxed(&page_surplus)))
 		look_after(o);
-	while (!chunk_advance(slot, &chunk))
-		if (!page_next(o, slot))
-			return NULL;
-	/* A sample of the class is due soon: the next ones are to be asked about. */
-	if (UNLIKELY(o->alert) && o->watch != NULL && o->watch->skip[slot->class_no] != 0) {
-		slot->word = &owner_nothing;
-		slot->none = 0;
-	}
+	if (!chunk_advance(slot, &chunk))
+		return chunk_take_next(o, slot, n);
+	look_at_next(o, slot);
 	return chunk;
 }
 

@@ -219,6 +219,8 @@ chunk_free_other(struct owner *self, struct pginfo *pg, const void *p)
 
 /* Takes a chunk for n bytes when the slot's word has none left. NULL when there is no memory. */
 NOINLINE void *chunk_take_slow(struct owner *o, struct slot *slot, size_t n);
+/* The same when chunk_advance has just found that the pass is over. */
+NOINLINE void *chunk_take_next(struct owner *o, struct slot *slot, size_t n);
 
 /* Takes any free chunk of the class's current page, chosen by random bits. */
 void *chunk_take_random(struct owner *o, struct slot *slot, size_t n, uint64_t random);
