@@ -52,6 +52,16 @@ endif
 # What is for the library and not for its tests: counters of `make coverage`.
 LIB_CFLAGS += $(LIB_MORE)
 
+# What each process comes to lies together, in a segment of its own, for the kernel maps a file in
+# 16 OS pages around the one that is touched. The rest is .text_rare, but for functions marked USUAL.
+USUAL := $(addprefix $(B)/obj/,api/malloc.o api/new.o base/% chunk/% conf/% heap/heap.o heap/start.o \
+	large/% os/env.o os/lock.o os/thread.o os/vm.o page/%)
+RARE := $(addprefix $(B)/obj/,chunk/chunk_check.o chunk/lost.o page/page_check.o)
+apart = $(OBJCOPY) $(if $(filter-out $(RARE),$(filter $(USUAL),$1)),,--rename-section .text=.text_rare) \
+	--rename-section .text.unlikely=.text_rare $1
+# Unwind tables are apart from constants for the same reason.
+APART := -Wl,--section-start=.text_rare=0x80000,--section-start=.eh_frame_hdr=0x100000
+
 SRC := $(sort $(wildcard src/*/*.c))
 SRC_CXX := src/api/catch.cc
 OBJ := $(SRC:src/%.c=$(B)/obj/%.o) $(SRC_CXX:src/%.cc=$(B)/obj/%.o)
@@ -63,6 +73,7 @@ all: $(SO) $(A)
 $(B)/obj/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
+	$(call apart,$@)
 
 $(B)/obj/%.o: src/%.cc Makefile
 	@mkdir -p $(@D)
@@ -72,7 +83,7 @@ $(B)/obj/%.o: src/%.cc Makefile
 $(SO): $(OBJ) src/api/export.map
 	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) \
 		-Wl,--version-script=src/api/export.map -Wl,-z,relro,-z,now,-z,nodelete \
-		-Wl,--no-undefined-version,--sort-section=alignment \
+		-Wl,--no-undefined-version,--sort-section=alignment $(APART) \
 		-o $@ $(OBJ)
 	@ln -sf $(@F) $(@D)/$(SONAME)
 

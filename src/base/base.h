@@ -14,6 +14,8 @@
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
 #define NOINLINE __attribute__((noinline))
 #define COLD __attribute__((cold, noinline))
+/* What each process comes to, in a file whose other functions few need: see the Makefile. */
+#define USUAL __attribute__((hot))
 #define NORETURN __attribute__((noreturn))
 #define EXPORT __attribute__((visibility("default")))
 /* What is the library's own anyway, so that the compiler knows it is near. */

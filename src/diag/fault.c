@@ -42,7 +42,7 @@ fault_text(enum ptr_fault fault)
 __attribute__((weak)) void malloc_message(const char *text, size_t nbytes);
 static bool has_hook;
 
-void
+USUAL void
 fault_init(void)
 {
 	has_hook = malloc_message != NULL && env_is_code((const void *)(uintptr_t)malloc_message);

@@ -15,7 +15,7 @@
 uint32_t note_offsets[CLASS_COUNT];
 static __thread uint64_t random_state __attribute__((tls_model("initial-exec")));
 
-void
+USUAL void
 careful_init(void)
 {
 	chunk_keep = opt.junk_freed;
@@ -200,7 +200,7 @@ careful_flush(void)
 	return opt.delay && owner_self != &owner_none && release_some(owner_self, 0);
 }
 
-void
+USUAL void
 owner_ends(struct owner *o)
 {
 	if (opt.delay)

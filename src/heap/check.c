@@ -3,6 +3,7 @@
  * written when no lock is held any more, but for those about broken bookkeeping. No state.
  */
 #include "chunk/chunk.h"
+#include "conf/conf.h"
 #include "heap/careful.h"
 #include "heap/heap.h"
 #include "heap/sample.h"
@@ -33,15 +34,17 @@ heap_check(void)
  * At the end of the process: what two threads freed in the same moment is found when it is
  * collected, and what was written to memory that nobody frees or uses any more is found here.
  */
-void
+USUAL void
 heap_exit(void)
 {
 	struct broken b = {.n = 0};
 
 	if (owner_self != &owner_none)
 		chunk_drain(owner_self);
-	careful_check(&b);
-	sample_check(&b);
+	if (opt.notes)
+		careful_check(&b);
+	if (opt.sample_rate != 0)
+		sample_check(&b);
 	for (size_t i = 0; i < b.n && i < BROKEN_MAX; i++)
 		fault_report("exit", b.first[i].fault, (void *)b.first[i].place.start,
 		    &b.first[i].place);

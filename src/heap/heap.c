@@ -22,7 +22,7 @@
 /* --- allocating --------------------------------------------------------------------------- */
 
 /* A chunk for a thread that has no owner yet, or none any more. */
-static COLD void *
+static NOINLINE void *
 chunk_without_owner(unsigned class_no, size_t n)
 {
 	struct owner *o;

@@ -378,7 +378,7 @@ read_fde(struct entry *e, const struct dl_find_object *o, uintptr_t pc)
 	return true;
 }
 
-bool
+USUAL bool
 cfi_object(uintptr_t pc, uintptr_t *start, uintptr_t *end, const char **path)
 {
 	struct dl_find_object o;
@@ -419,7 +419,7 @@ look_at(struct dl_phdr_info *info, size_t nbytes, void *arg)
 }
 
 /* Other C libraries have a lock there: it is for the start, for messages and for traces only. */
-bool
+USUAL bool
 cfi_object(uintptr_t pc, uintptr_t *start, uintptr_t *end, const char **path)
 {
 	struct object o = { .pc = pc };

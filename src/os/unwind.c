@@ -192,7 +192,7 @@ step(struct walk *w, bool *exact)
 	return false;
 }
 
-void
+USUAL void
 unwind_init(void)
 {
 	const char *path;

@@ -201,13 +201,11 @@ sums_init(void)
 	return sums != NULL && vm_commit(sums, nbytes);
 }
 
-__attribute__((destructor)) static void
-leak_exit(void)
+static NOINLINE void
+show_leaks(void)
 {
 	bool exact = opt.stacks, estimated = !exact && load_acquire(&profile.sites) != 0;
 
-	if (!opt.dump)
-		return;
 	if ((!exact && !estimated) || !sums_init()) {
 		show_sizes();
 		return;
@@ -217,4 +215,11 @@ leak_exit(void)
 	else
 		add_profile();
 	show_stacks(exact || opt.profile_rate == 1 ? "" : ", estimated from samples");
+}
+
+USUAL __attribute__((destructor)) static void
+leak_exit(void)
+{
+	if (opt.dump)
+		show_leaks();
 }

@@ -20,7 +20,7 @@
 
 static char name[1024]; /* %p stands for the process's number */
 
-__attribute__((constructor)) static void
+USUAL __attribute__((constructor)) static void
 get_name(void)
 {
 	if (!env_get("MALLOC_PROFILE_FILE", name, sizeof(name)))
@@ -76,14 +76,12 @@ write_file(const char *path)
 	return save_close(fd, path, error);
 }
 
-__attribute__((destructor)) static void
-profile_exit(void)
+static NOINLINE void
+write_profile(void)
 {
 	struct fmt path, f;
 	int error;
 
-	if (name[0] == '\0' || (opt.profile_rate == 0 && profile.sites == 0))
-		return;
 	expand(&path);
 	error = write_file(path.text);
 	if (error == 0)
@@ -91,4 +89,11 @@ profile_exit(void)
 	f.len = 0;
 	fmt_add(&f, "%s: %s%c", path.text, file_problem(error), 0);
 	fault_say("exit", "no profile in", f.text);
+}
+
+USUAL __attribute__((destructor)) static void
+profile_exit(void)
+{
+	if (name[0] != '\0' && (opt.profile_rate != 0 || profile.sites != 0))
+		write_profile();
 }
