@@ -54,11 +54,11 @@ LIB_CFLAGS += $(LIB_MORE)
 
 # What each process comes to lies together, in a segment of its own, for the kernel maps a file in
 # 16 OS pages around the one that is touched. The rest is .text_rare, but for functions marked USUAL.
-USUAL := $(addprefix $(B)/obj/,api/malloc.o api/new.o base/% chunk/% conf/% heap/heap.o heap/start.o \
-	large/% os/env.o os/lock.o os/thread.o os/vm.o page/%)
-RARE := $(addprefix $(B)/obj/,chunk/chunk_check.o chunk/lost.o page/page_check.o)
-apart = $(OBJCOPY) $(if $(filter-out $(RARE),$(filter $(USUAL),$1)),,--rename-section .text=.text_rare) \
-	--rename-section .text.unlikely=.text_rare $1
+USUAL := api/malloc api/new base/% chunk/% conf/% heap/heap heap/start heap/watched large/% \
+	os/env os/lock os/thread os/vm page/%
+RARE := chunk/chunk_check chunk/lost page/page_check
+apart = $(if $(filter-out $(RARE),$(filter $(USUAL),$1)),,$(OBJCOPY) $(B)/obj/$1.o \
+	--rename-section .text=.text_rare --rename-section .text.unlikely=.text_rare)
 # Unwind tables are apart from constants for the same reason.
 APART := -Wl,--section-start=.text_rare=0x80000,--section-start=.eh_frame_hdr=0x100000
 
@@ -73,7 +73,7 @@ all: $(SO) $(A)
 $(B)/obj/%.o: src/%.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(LIB_CFLAGS) -MMD -MP -c -o $@ $<
-	$(call apart,$@)
+	$(call apart,$*)
 
 $(B)/obj/%.o: src/%.cc Makefile
 	@mkdir -p $(@D)

@@ -133,7 +133,7 @@ heap_trapped(void *address)
 	return false;
 }
 
-struct pginfo *
+USUAL struct pginfo *
 heap_verify(const void *p, const char *func)
 {
 	struct pginfo *pg;

@@ -51,7 +51,7 @@ slot_page(size_t i)
 	return pool + (2 * i + 1) * vm_pagesize;
 }
 
-bool
+USUAL bool
 sample_owns(const void *p)
 {
 	char *base = load_acquire(&pool);

@@ -201,7 +201,7 @@ sums_init(void)
 	return sums != NULL && vm_commit(sums, nbytes);
 }
 
-static NOINLINE void
+static COLD void
 show_leaks(void)
 {
 	bool exact = opt.stacks, estimated = !exact && load_acquire(&profile.sites) != 0;

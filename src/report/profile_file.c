@@ -76,7 +76,7 @@ write_file(const char *path)
 	return save_close(fd, path, error);
 }
 
-static NOINLINE void
+static COLD void
 write_profile(void)
 {
 	struct fmt path, f;
