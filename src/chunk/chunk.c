@@ -299,7 +299,7 @@ page_next(struct owner *o, struct slot *slot)
 
 	if (UNLIKELY(++o->nvisits % COLLAPSE_VISITS == 0) && o == owner_self) {
 		chunk_collapse(o->nvisits);
-		chunk_emptied_again();
+		chunk_emptied_again(false);
 	}
 	/* Late, so that many frees of other threads are collected at once. */
 	if (load_relaxed(&o->inbox[slot->class_no]) != NULL)

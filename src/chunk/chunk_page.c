@@ -118,6 +118,8 @@ chunk_page_new(struct owner *o, unsigned class_no)
 
 	if (pg != NULL)
 		return pg;
+	if (o == owner_self)
+		chunk_emptied_again(true);
 	pg = page_take_for_chunks(meta_nbytes(o, class_no),
 	    size_classes[class_no].size <= DENSE_MAX && o->nvisits >= DENSE_VISITS, &meta);
 	if (pg != NULL)

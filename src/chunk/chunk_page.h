@@ -44,9 +44,10 @@ bool chunk_spare_release(struct owner *o, struct pginfo *pg);
 void chunk_collapse(unsigned nvisits);
 /*
  * Gives the memory of pages back that other threads emptied when it was not known yet that the
- * owner sleeps. Every thread calls it as often as the one above, with no lock held.
+ * owner sleeps. Every thread calls it as often as the one above, with no lock held; and before the
+ * heap may grow, when an owner is taken to sleep sooner.
  */
-void chunk_emptied_again(void);
+void chunk_emptied_again(bool growing);
 
 /* The owner takes a step, when page_rest says so and it is time; with no lock held. */
 void chunk_rest(void);

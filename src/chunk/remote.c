@@ -22,6 +22,8 @@
 
 /* An owner that has not drained its inbox for so long may be waiting for something. */
 #define ASLEEP_MS 50U
+/* The same when there is memory to be taken from the kernel otherwise. */
+#define DROWSY_MS 5U
 /* Pages a thread pushes on others' inboxes until it looks at its own. */
 #define PUSHES 64U
 
@@ -33,7 +35,7 @@
 #define EMPTIED_MAX 256U
 static struct pginfo *emptied[EMPTIED_MAX];
 static unsigned nemptied; /* since they were looked at last */
-static uint64_t emptied_due;
+static uint64_t emptied_ms; /* when that was */
 
 /* Pushes a page whose PGINFO_PENDING the caller has just set. */
 static void
@@ -81,8 +83,9 @@ is_empty(const struct size_class *c, const uint64_t *bits)
 	return true;
 }
 
-void
-chunk_word_emptied(struct pginfo *pg)
+/* Of a page whose owner has not looked for so long the memory goes back. */
+static void
+word_emptied(struct pginfo *pg, uint64_t asleep_ms)
 {
 	uintptr_t owner = load_acquire(&pg->owner);
 	uint64_t *bits = load_relaxed(&pg->bits);
@@ -96,7 +99,7 @@ chunk_word_emptied(struct pginfo *pg)
 	if (!owner_is(owner) || class_no >= CLASS_COUNT || load_relaxed(&pg->owner) != owner ||
 	    (owner & PGINFO_PENDING) == 0 || !is_empty(&size_classes[class_no], bits))
 		return;
-	if (env_clock_ms() - load_relaxed(&owner_of_word(owner)->drained_ms) >= ASLEEP_MS)
+	if (env_clock_ms() - load_relaxed(&owner_of_word(owner)->drained_ms) >= asleep_ms)
 		(void)chunk_purge(pg);
 	else
 		store_relaxed(&emptied[__atomic_fetch_add(&nemptied, 1, __ATOMIC_RELAXED) %
@@ -104,14 +107,20 @@ chunk_word_emptied(struct pginfo *pg)
 }
 
 void
-chunk_emptied_again(void)
+chunk_word_emptied(struct pginfo *pg)
 {
-	uint64_t now, due = load_relaxed(&emptied_due);
+	word_emptied(pg, ASLEEP_MS);
+}
+
+void
+chunk_emptied_again(bool growing)
+{
+	uint64_t now, last = load_relaxed(&emptied_ms), ms = growing ? DROWSY_MS : ASLEEP_MS;
 
 	if (load_relaxed(&nemptied) == 0)
 		return;
 	now = env_clock_ms();
-	if (now < due || !__atomic_compare_exchange_n(&emptied_due, &due, now + ASLEEP_MS, false,
+	if (now < last + ms || !__atomic_compare_exchange_n(&emptied_ms, &last, now, false,
 	    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		return;
 	/* First: those that are still empty, and their owners not known to be asleep, come back. */
@@ -121,7 +130,7 @@ chunk_emptied_again(void)
 
 		store_relaxed(&emptied[i], NULL);
 		if (pg != NULL)
-			chunk_word_emptied(pg);
+			word_emptied(pg, ms);
 	}
 }
 

@@ -244,6 +244,40 @@ freed_for_a_sleeper(void *arg)
 	return phkmalloc_check() != 0;
 }
 
+/* Frees what the thread that sleeps has allocated, a page at a time, and allocates as much. */
+static void *
+replace(void *arg)
+{
+	struct held *h = arg;
+
+	usleep(10000);
+	for (size_t i = 0; i < h->count; i++) {
+		free(h->p[i]);
+		memset(h->p[i] = malloc(1000), 1, 1000);
+		if (i % 64 == 0)
+			usleep(50);
+	}
+	level->freed = status_kib("RssAnon:");
+	return NULL;
+}
+
+/* It takes less than the 50 milliseconds after which it is known to sleep. */
+static int
+replaced_for_a_sleeper(void *arg)
+{
+	struct held h;
+	pthread_t t;
+
+	(void)arg;
+	level->start = status_kib("RssAnon:");
+	h = fill(16 * MB, 1000);
+	level->full = status_kib("RssAnon:");
+	if (pthread_create(&t, NULL, replace, &h) != 0 || pthread_join(t, NULL) != 0)
+		return 2;
+	empty(&h);
+	return phkmalloc_check() != 0;
+}
+
 #define IDLE ((size_t)1000)
 static pthread_barrier_t there, done, end;
 
@@ -360,6 +394,11 @@ main(void)
 	    level->full, level->freed);
 	ok(e.status == 0 && level->freed < level->start + 4 * 1024,
 	    "what a thread allocated that sleeps goes back when others have freed it");
+	child_run(&e, replaced_for_a_sleeper, NULL);
+	printf("# replaced: RSS at start %zu KiB, full %zu KiB, replaced %zu KiB\n", level->start,
+	    level->full, level->freed);
+	ok(e.status == 0 && level->freed < level->full + 4 * 1024,
+	    "what it allocated does not stay while others need memory in its place");
 	child_run(&e, idle_threads, NULL);
 	printf("# idle threads: %zu KiB each\n", (level->full - level->start) / IDLE);
 	ok(e.status == 0 && (level->full - level->start) / IDLE <= (ospage == 4 ? 16 : 4 * ospage),
