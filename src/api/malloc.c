@@ -47,7 +47,7 @@ malloc_slow(size_t n)
  * is thread-local, the slot and the bitmap word, and writes the word: three cache lines, a branch
  * each on size and word, no atomic read-modify-write.
  */
-EXPORT void *
+EXPORT FAST void *
 malloc(size_t n)
 {
 	void *p;
@@ -61,7 +61,7 @@ malloc(size_t n)
  * free of a chunk by its owner reads the arena, the page_dir entry and the bitmap word, writes
  * the word and the entry's countdown: two cache lines beside the arena's.
  */
-EXPORT void
+EXPORT FAST void
 free(void *p)
 {
 	struct pginfo *pg;

@@ -146,8 +146,8 @@ delete_aligned_sized(void *p, size_t n, size_t alignment, bool array)
 	ifree_sized(p, n, alignment_of(alignment), true, DELETE_ALIGNED_NAME(array));
 }
 
-#define NEW(name, ...) EXPORT void *name(__VA_ARGS__); EXPORT void *name(__VA_ARGS__)
-#define DELETE(name, ...) EXPORT void name(__VA_ARGS__); EXPORT void name(__VA_ARGS__)
+#define NEW(name, ...) EXPORT void *name(__VA_ARGS__); EXPORT FAST void *name(__VA_ARGS__)
+#define DELETE(name, ...) EXPORT void name(__VA_ARGS__); EXPORT FAST void name(__VA_ARGS__)
 
 /* new(size_t), new[](size_t), and both with std::nothrow_t const & */
 NEW(_Znwm, size_t n) { return new_fast(n, false, false); }
