@@ -66,8 +66,23 @@ free(void *p)
 {
 	struct pginfo *pg;
 
-	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(!chunk_free(owner_self, pg, p)))
+	if (UNLIKELY(!page_dir_get(p, &pg)))
 		ifree(p, "free");
+	else if (UNLIKELY(!chunk_free(owner_self, pg, p)))
+		ifree_at(pg, p, "free");
+}
+
+static NOINLINE void *
+calloc_slow(size_t n)
+{
+	void *p;
+
+	if (LIKELY(api_take_next(n, &p)))
+		return memset(p, 0, n);
+	p = icalloc(n);
+	if (LIKELY(p != NULL))
+		return p;
+	return n == 0 && opt.zero_is_null ? NULL : api_no_memory();
 }
 
 EXPORT void *
@@ -80,12 +95,7 @@ calloc(size_t count, size_t size)
 		return api_no_memory();
 	if (LIKELY(n <= CLASS_DIRECT_MAX) && LIKELY(chunk_take(owner_self->direct[(n + 15) / 16], &p)))
 		return memset(p, 0, n);
-	if (LIKELY(api_take_next(n, &p)))
-		return memset(p, 0, n);
-	p = icalloc(n);
-	if (LIKELY(p != NULL))
-		return p;
-	return n == 0 && opt.zero_is_null ? NULL : api_no_memory();
+	return calloc_slow(n);
 }
 
 /* With option a a wrong pointer comes here too: there is memory enough then. */

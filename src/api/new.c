@@ -78,8 +78,10 @@ delete_fast(void *p, bool array)
 {
 	struct pginfo *pg;
 
-	if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(!chunk_free(owner_self, pg, p)))
+	if (UNLIKELY(!page_dir_get(p, &pg)))
 		ifree(p, DELETE_NAME(array));
+	else if (UNLIKELY(!chunk_free(owner_self, pg, p)))
+		ifree_at(pg, p, DELETE_NAME(array));
 }
 
 /* Whether n bytes would be a chunk of the page, if it is one of chunks. */

@@ -289,6 +289,13 @@ free_rest(void *p, const char *func)
 }
 
 NOINLINE void
+ifree_at(struct pginfo *pg, void *p, const char *func)
+{
+	if (UNLIKELY(!chunk_free_other(owner_self, pg, p)))
+		free_rest(p, func);
+}
+
+NOINLINE void
 ifree(void *p, const char *func)
 {
 	struct pginfo *pg;

@@ -11,6 +11,8 @@
 
 #include "base/base.h"
 
+struct pginfo;
+
 /* Sets the heap up; called by whoever comes first, and by the constructor. */
 void malloc_init(void);
 
@@ -23,6 +25,8 @@ void *inew(size_t n, size_t alignment, bool array);
 /* Pages of its own, left out of core dumps, and cleared when they are freed. */
 void *iconceal(size_t n, bool zero);
 void ifree(void *p, const char *func);
+/* The same for what is in the page of this entry, and not a chunk in use of the caller's own. */
+void ifree_at(struct pginfo *pg, void *p, const char *func);
 /* An alignment that no pointer has. */
 #define ALIGNMENT_WRONG ((size_t)1 << 63)
 /*
