@@ -52,8 +52,8 @@ endif
 # What is for the library and not for its tests: counters of `make coverage`.
 LIB_CFLAGS += $(LIB_MORE)
 
-# What each process comes to lies together, in a segment of its own, for the kernel maps a file in
-# 16 OS pages around the one that is touched. The rest is .text_rare, but for functions marked USUAL.
+# What each process comes to lies together, in a segment of its own, for the kernel maps of a file
+# what is around the OS page that is touched. The rest is .text_rare, except functions with USUAL.
 USUAL := api/malloc api/new base/% chunk/% conf/% heap/heap heap/start heap/watched large/% \
 	os/env os/lock os/thread os/vm page/%
 RARE := chunk/chunk_check chunk/lost page/page_check

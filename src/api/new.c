@@ -88,9 +88,14 @@ delete_fast(void *p, bool array)
 ALWAYS_INLINE bool
 class_fits(const struct owner *o, const struct pginfo *pg, size_t n)
 {
+	unsigned class_no;
+
 	/* A slot tells its class, and is nearer than the formula. */
-	return pg->chunk.class_no == (LIKELY(n <= CLASS_DIRECT_MAX) ? o->direct[(n + 15) / 16]->class_no :
-	    n <= malloc_maxsize ? size_class_of(n) : CLASS_NONE);
+	if (LIKELY(n <= CLASS_DIRECT_MAX))
+		class_no = o->direct[(n + 15) / 16]->class_no;
+	else
+		class_no = n <= malloc_maxsize ? size_class_of(n) : CLASS_NONE;
+	return pg->chunk.class_no == class_no;
 }
 
 static NOINLINE void
