@@ -397,7 +397,7 @@ struct object {
 };
 
 /* One object of the process; the first one is the program, which has no name, as above. */
-static int
+USUAL static int
 look_at(struct dl_phdr_info *info, size_t nbytes, void *arg)
 {
 	struct object *o = arg;
