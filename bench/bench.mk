@@ -36,4 +36,7 @@ $(B)/bench/launch: bench/launch.c
 
 $(BENCH_PROGRAMS): $(B)/bench/%: bench/%.c bench/common.h
 	@mkdir -p $(@D)
-	$(CC) $(BENCH_CFLAGS) $(LDFLAGS) -o $@ $< -ldl
+	$(CC) $(BENCH_CFLAGS) $(LDFLAGS) -o $@ $< -ldl $(BENCH_LIBS)
+
+# For operator new and delete of allocators that have none.
+$(B)/bench/insn: BENCH_LIBS = -lstdc++

@@ -29,7 +29,8 @@ uint64_t owner_nothing;
  */
 struct owner owner_none = {
 	.direct = {[0 ... CLASS_DIRECT_COUNT - 1] = &owner_none.slots[0]},
-	.slots = {[0 ... CLASS_COUNT - 1] = {.word = &owner_nothing, .bits = &owner_nothing}},
+	.slots = {[0 ... CLASS_COUNT - 1] = {.word = &owner_nothing, .bits = &owner_nothing,
+	    .class_no = CLASS_NONE}},
 };
 __thread struct owner *owner_self __attribute__((tls_model("initial-exec"))) = &owner_none;
 uintptr_t owner_tag;

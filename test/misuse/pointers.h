@@ -355,6 +355,29 @@ realloc_foreign(size_t n)
 	return 0;
 }
 
+struct sized {
+	void *p;
+	size_t n;
+};
+
+static void *
+delete_sized(void *arg)
+{
+	const struct sized *s = arg;
+
+	_ZdlPvm(s->p, s->n);
+	return NULL;
+}
+
+/* By a thread that the library knows nothing of. */
+static void
+by_new_thread(void *p, size_t n)
+{
+	struct sized s = {p, n};
+
+	in_thread(delete_sized, &s);
+}
+
 static int
 wrong_size(size_t n, size_t size, void (*act)(void *p, size_t n))
 {
@@ -372,6 +395,8 @@ static int sized_page_more(size_t n) { return wrong_size(n, n + PAGE, by_free_si
 static int sized_less(size_t n) { return wrong_size(n, n - 1, by_free_sized); }
 static int delete_more(size_t n) { return wrong_size(n, n + 1, by_delete_sized); }
 static int delete_twice(size_t n) { return wrong_size(n, n * 2 + 20, by_delete_sized); }
+static int delete_twice_elsewhere(size_t n) { return wrong_size(n, n * 2 + 20, by_new_thread); }
+static int delete_tiny_elsewhere(size_t n) { return wrong_size(n, n / 3, by_new_thread); }
 static int delete_tiny(size_t n) { return wrong_size(n, n / 3, by_delete_sized); }
 static int aligned_twice(size_t n) { return wrong_size(n, n * 2 + 20, by_delete_aligned); }
 
