@@ -31,8 +31,10 @@ def test_summary():
            max(s["curve"]["live"]) == s["peak_bytes"] and
            max(s["curve"]["objects"]) == s["peak_objects"],
            "the curve has every operation, and the peak", s["peak_bytes"])
-    report(0 < len(s["curve"]["live"]) <= 1024 and 0 not in s["curve"]["live"][5:-5],
-           "and no gap", s["curve"]["live"])
+    live = s["curve"]["live"]
+    # On a busy machine it takes a while until the threads are there, and until they have ended.
+    used = [i for i, nbytes in enumerate(live) if nbytes != 0]
+    report(0 < len(live) <= 1024 and used == list(range(used[0], used[-1] + 1)), "and no gap", live)
     report(sum(t["operations"] for t in s["threads"]) == s["operations"],
            "every operation has its thread", s["threads"])
 
