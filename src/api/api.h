@@ -5,6 +5,7 @@
 #define PHK_API_H
 
 #include "chunk/chunk.h"
+#include "heap/heap.h"
 #include "page/page_alloc.h"
 
 /*
@@ -37,6 +38,18 @@ api_take_slow(size_t n)
 	slot = &o->slots[size_class_of(n)];
 	return UNLIKELY(load_relaxed(&page_surplus)) ? chunk_take_slow(o, slot, n) :
 	    chunk_take_next(o, slot, n);
+}
+
+/* Frees what may be a chunk of the caller's own, most often, or of another thread, or no chunk. */
+ALWAYS_INLINE void
+api_free(void *p, const char *func)
+{
+	struct pginfo *pg;
+
+	if (UNLIKELY(!page_dir_get(p, &pg)))
+		ifree(p, func);
+	else if (UNLIKELY(!chunk_free(owner_self, pg, p)))
+		ifree_at(pg, p, func);
 }
 
 /* Sets errno to ENOMEM and returns NULL. */

@@ -64,12 +64,7 @@ malloc(size_t n)
 EXPORT FAST void
 free(void *p)
 {
-	struct pginfo *pg;
-
-	if (UNLIKELY(!page_dir_get(p, &pg)))
-		ifree(p, "free");
-	else if (UNLIKELY(!chunk_free(owner_self, pg, p)))
-		ifree_at(pg, p, "free");
+	api_free(p, "free");
 }
 
 static NOINLINE void *

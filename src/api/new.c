@@ -73,17 +73,6 @@ new_fast(size_t n, bool array, bool may_fail)
 #define DELETE_ALIGNED_NAME(array) \
 	(array ? "aligned operator delete[]" : "aligned operator delete")
 
-ALWAYS_INLINE void
-delete_fast(void *p, bool array)
-{
-	struct pginfo *pg;
-
-	if (UNLIKELY(!page_dir_get(p, &pg)))
-		ifree(p, DELETE_NAME(array));
-	else if (UNLIKELY(!chunk_free(owner_self, pg, p)))
-		ifree_at(pg, p, DELETE_NAME(array));
-}
-
 /* Whether n bytes would be a chunk of the page, if it is one of chunks. */
 ALWAYS_INLINE bool
 class_fits(const struct owner *o, const struct pginfo *pg, size_t n)
@@ -138,13 +127,12 @@ ALWAYS_INLINE void
 delete_aligned(void *p, size_t alignment, bool array)
 {
 	const char *func = DELETE_ALIGNED_NAME(array);
-	struct pginfo *pg;
 
 	alignment = alignment_of(alignment);
 	if (UNLIKELY(((uintptr_t)p & (alignment - 1)) != 0))
 		ifree_sized(p, 0, alignment, true, func);
-	else if (UNLIKELY(!page_dir_get(p, &pg)) || UNLIKELY(!chunk_free(owner_self, pg, p)))
-		ifree(p, func);
+	else
+		api_free(p, func);
 }
 
 static void
@@ -177,10 +165,10 @@ NEW(_ZnamSt11align_val_tRKSt9nothrow_t, size_t n, size_t a, const void *t)
 }
 
 /* delete(void *), delete[](void *), with std::nothrow_t const &, with std::align_val_t */
-DELETE(_ZdlPv, void *p) { delete_fast(p, false); }
-DELETE(_ZdaPv, void *p) { delete_fast(p, true); }
-DELETE(_ZdlPvRKSt9nothrow_t, void *p, const void *t) { (void)t; delete_fast(p, false); }
-DELETE(_ZdaPvRKSt9nothrow_t, void *p, const void *t) { (void)t; delete_fast(p, true); }
+DELETE(_ZdlPv, void *p) { api_free(p, DELETE_NAME(false)); }
+DELETE(_ZdaPv, void *p) { api_free(p, DELETE_NAME(true)); }
+DELETE(_ZdlPvRKSt9nothrow_t, void *p, const void *t) { (void)t; api_free(p, DELETE_NAME(false)); }
+DELETE(_ZdaPvRKSt9nothrow_t, void *p, const void *t) { (void)t; api_free(p, DELETE_NAME(true)); }
 DELETE(_ZdlPvSt11align_val_t, void *p, size_t a) { delete_aligned(p, a, false); }
 DELETE(_ZdaPvSt11align_val_t, void *p, size_t a) { delete_aligned(p, a, true); }
 DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, void *p, size_t a, const void *t)

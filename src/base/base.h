@@ -18,7 +18,7 @@
 #define USUAL __attribute__((hot))
 #define NORETURN __attribute__((noreturn))
 /* A fast path: where its cache lines begin must not hang on what comes before it. */
-#define FAST __attribute__((aligned(64)))
+#define FAST ALIGNED(CACHE_LINE)
 #define EXPORT __attribute__((visibility("default")))
 /* What is the library's own anyway, so that the compiler knows it is near. */
 #define HIDDEN __attribute__((visibility("hidden")))
