@@ -125,22 +125,22 @@ pgfree_first_fit(const struct pgfree_tree *t, size_t npages)
 struct pginfo *
 pgfree_random_fit(const struct pgfree_tree *t, size_t npages, uint64_t random)
 {
-	struct pginfo *run = t->root, *best = NULL;
+	struct pginfo *run = t->root;
 
 	if (max_of(run) < npages)
 		return NULL;
-	for (;; random >>= 2) {
+	for (;;) {
+		bool here = run->free.npages >= npages;
 		bool left = max_of(run->free.left) >= npages;
 		bool right = max_of(run->free.right) >= npages;
+		unsigned ways = (unsigned)here + left + right;
+		unsigned way = (unsigned)(random % ways);
 
-		if (run->free.npages >= npages) {
-			best = run;
-			if ((random & 3) == 0)
-				return best;
-		}
-		if (!left && !right)
-			return best;
-		run = left && (!right || (random & 1) != 0) ? run->free.left : run->free.right;
+		/* Each way is as likely: of two runs, neither is what comes most of the time. */
+		random /= ways;
+		if (here && way-- == 0)
+			return run;
+		run = left && way == 0 ? run->free.left : run->free.right;
 	}
 }
 

@@ -27,11 +27,31 @@ model_near(size_t at, int step)
 	return NULL;
 }
 
+/* Whether of n runs that fit each is chosen at times, and none much more than half of the times. */
+static int
+chosen_fairly(size_t n)
+{
+	struct pgfree_tree tree = {NULL};
+	size_t times[8] = {0};
+
+	memset(entries, 0, sizeof(entries));
+	for (size_t i = 0; i < n; i++) {
+		entries[i * 7].free.npages = 5;
+		pgfree_insert(&tree, &entries[i * 7]);
+	}
+	for (int i = 0; i < 4096; i++)
+		times[(size_t)(pgfree_random_fit(&tree, 5, unit_random()) - entries) / 7]++;
+	for (size_t i = 0; i < n; i++)
+		if (times[i] == 0 || times[i] > 4096 * 5 / 8)
+			return 0;
+	return 1;
+}
+
 int
 main(void)
 {
 	struct pgfree_tree tree = {NULL};
-	int fits = 1, near = 1, random_fits = 1;
+	int fair = 1, fits = 1, near = 1, random_fits = 1;
 
 	printf("# seed %llu\n", (unsigned long long)unit_seed);
 	for (int step = 0; step < 20000; step++) {
@@ -53,6 +73,9 @@ main(void)
 		near &= pgfree_before(&tree, &entries[at]) == model_near(at, -1);
 		near &= pgfree_after(&tree, &entries[at]) == model_near(at, 1);
 	}
+	for (size_t n = 2; n <= 8; n++)
+		fair &= chosen_fairly(n);
+	promise(fair, "of the runs that fit a random choice takes none most of the time");
 	promise(fits, "first fit finds the lowest run that is long enough");
 	promise(random_fits, "a random fit is long enough, and found when there is one");
 	promise(near, "the nearest runs below and above are found");
