@@ -30,6 +30,8 @@ SONAME := libphkmalloc.so.$(firstword $(subst ., ,$(VERSION)))
 
 WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla
 CFLAGS ?= -O2 -g
+# Distributions ask for it. It would mix the code that is kept apart below.
+override CFLAGS := $(filter-out -flto%,$(CFLAGS))
 BASE_CFLAGS := -std=gnu17 $(CPPFLAGS) $(CFLAGS) $(WARNINGS) -Iinclude -fno-omit-frame-pointer
 ifdef DEBUG
 BASE_CFLAGS += -DPHK_DEBUG=1

@@ -125,6 +125,19 @@ def small(compiler, name, text, arguments, work):
     return bool(said) and "phkmalloc statistics" in said
 
 
+def optimized(folder, work):
+    """Into a program that is optimized as a whole while it is linked."""
+    for compiler in (CC, ["clang"]):
+        promise = f"{compiler[0]} links it into a program with -flto"
+        if shutil.which(compiler[0]) is None:
+            skip(promise, f"{compiler[0]} is not installed")
+            continue
+        # In several parts: what one part has to itself another does not find.
+        parts = ["-flto=2"] if compiler == CC else ["-flto"]
+        ok(small(compiler, "small.c", SMALL, [f"-I{folder}", *parts,
+                                              os.path.join(folder, "phkmalloc.c")], work), promise)
+
+
 def others(folder, target, work):
     """In C++, and with another C library."""
     ok(small(CXX, "small.cc", SMALL_CXX, [*WARNINGS, f"-I{folder}", target], work),
@@ -153,6 +166,7 @@ def main():
         if os.path.exists(target):
             names(target)
             programs(folder, target, work)
+            optimized(folder, work)
             others(folder, target, work)
             preloaded(target, work)
     print(f"1..{count}")

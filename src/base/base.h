@@ -22,6 +22,12 @@
 #define EXPORT __attribute__((visibility("default")))
 /* What is the library's own anyway, so that the compiler knows it is near. */
 #define HIDDEN __attribute__((visibility("hidden")))
+/* Named in assembler: optimizing while linking must not take it for unused, or rename it. */
+#if __has_attribute(externally_visible)
+#define ASM_VISIBLE __attribute__((externally_visible))
+#else
+#define ASM_VISIBLE
+#endif
 #define LIKELY(x) __builtin_expect(!!(x), 1)
 #define UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define CACHE_LINE 64

@@ -31,7 +31,7 @@ __asm__(".pushsection .note.phkmalloc,\"a\",@note\n"
     ".popsection\n");
 
 /* Global, so that the note finds it whatever the compiler does, and not seen from outside. */
-extern __attribute__((visibility("hidden"))) const struct phkmalloc_descriptor phk_descriptor;
+extern HIDDEN ASM_VISIBLE const struct phkmalloc_descriptor phk_descriptor;
 const struct phkmalloc_descriptor phk_descriptor = {
 	.magic = PHKMALLOC_DESCRIPTOR_MAGIC,
 	.version = PHKMALLOC_DESCRIPTOR_VERSION,
