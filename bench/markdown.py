@@ -81,7 +81,7 @@ def scale_table(figures):
     rows = []
     for title, workload, metric, form in (
             ("bytes kept for an idle thread", "idle-10k", "thread_bytes", "%.0f"),
-            ("RSS after 50,000 threads / after a tenth", "storm", None, None),
+            ("RSS after 100,000 threads / after a tenth", "storm", None, None),
             ("ns a replacement, 1 MB live", "heap-1m", "op_ns", "%.0f"),
             ("ns a replacement, 100 MB live", "heap-100m", "op_ns", "%.0f"),
             ("ns a replacement, 10 GB live", "heap-10g", "op_ns", "%.0f"),

@@ -182,7 +182,7 @@ def render(figures, about, out):
             charts.bars(figures, "idle-10k", "thread_bytes", "Kept for each of 10,000 "
                             "idle threads", kib, (16384, "16 KiB")),
             charts.heap_sizes(figures),
-            charts.bars(figures, "storm", "rss_end", "RSS after 50,000 thread lives",
+            charts.bars(figures, "storm", "rss_end", "RSS after 100,000 thread lives",
                             megabytes),
             charts.bars(figures, "redis", "throughput", "redis: requests a second "
                             "(more is better)", lambda v: "%.0f k" % (v / 1e3)))),

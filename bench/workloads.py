@@ -75,7 +75,7 @@ OWN = (
     own("frag", "memory", "a long run, the sizes change, few survive", "frag {n}", 5e6,
         curve=True),
     own("peak-t4", "memory", "a server after its rush hour", "peak 240 4 4", curve=True),
-    own("storm", "memory", "50,000 threads one after another", "storm {n} 4", 50e3),
+    own("storm", "memory", "100,000 threads one after another", "storm {n} 4", 100e3),
     own("idle-10k", "memory", "10,000 idle threads, one block each", "idle 10000 1"),
 )
 
