@@ -67,6 +67,7 @@ OWN = (
     own("stress-t2", "threads", "8 B to 1 MiB, 2 like threads", "stress {n} 2", 12e6),
     own("stress-t8", "threads", "8 B to 1 MiB, 8 like threads", "stress {n} 8", 12e6),
     own("stress-asym", "threads", "4 threads of different habits", "stress {n} 4 1", 6e6),
+    own("buffers-t2", "threads", "32 to 256 KiB, 2 threads", "buffers {n} 2", 4e6),
     own("share-active", "threads", "false sharing: both threads allocate", "share {n} 2",
         12e6),
     own("share-passive", "threads", "false sharing: blocks given by main", "share {n} 2 1",

@@ -14,10 +14,10 @@
  *   arenas[i]       origin, limit (bytes in use from origin), page_dir, npages (reserved)
  *   page_dir[n]     one entry of entry_nbytes for the page at origin + n * 2^page_shift
  *   entry           its first word is 0 not mine, 1 free, 2 first of a large allocation, 3 follow,
- *                   4 a page and 5 a run of large_npages on the way between free and in use, or
- *                   else (from 64 on) an owner's address with flags in the low six bits (1
- *                   pending remote frees, 2 options that look at each allocation, 4 being purged,
- *                   8 empty and kept for later)
+ *                   4 a page and 5 a run of large_npages on the way between free and in use, 6 such
+ *                   a run that is free and kept for later, or else (from 64 on) an owner's address
+ *                   with flags in the low six bits (1 pending remote frees, 2 options that look at
+ *                   each allocation, 4 being purged, 8 empty and kept for later)
  *     free          free_npages, free_ndirty
  *     large         large_npages, large_nbytes (asked for), large_guard
  *     chunks        bits, class_no, state (0 current, 1 available, 2 full);
@@ -26,6 +26,7 @@
  *                   numbers: started less countdown is what was freed and is not yet in nfreed
  *   size_classes[c] size, nchunks, nwords, remote (words from bits to the remote bitmap)
  *   owner           next (list of all), thread, state (0 live, 1 parked, 2 late, 3 lost), nfreed[],
+ *                   large[]: large allocations and frees,
  *                   rounding[]: two 32-bit numbers for each class, how many allocations were looked
  *                   at, some of all, and bytes of their chunks beyond those asked for
  */
@@ -35,7 +36,7 @@
 #include <stdint.h>
 
 #define PHKMALLOC_DESCRIPTOR_MAGIC "phkmalloc heap"
-#define PHKMALLOC_DESCRIPTOR_VERSION 4
+#define PHKMALLOC_DESCRIPTOR_VERSION 5
 /*
  * What a later version has more takes reserved words, so that the size stays: a program that names
  * the symbol has a place of its own for it, of the size it was linked with.
@@ -53,7 +54,7 @@ struct phkmalloc_descriptor {
 	uint64_t arena_count; /* address of an unsigned int */
 	uint64_t size_classes;
 	uint64_t owners;      /* address of a pointer to the first owner */
-	uint64_t large_nmalloc; /* addresses of 64-bit counters */
+	uint64_t large_nmalloc; /* addresses of 64-bit counters: of threads without an owner */
 	uint64_t large_nfree;
 	uint64_t npurged;     /* pages ever given back */
 	uint64_t conf_letters; /* address of the options in effect, a string */
@@ -71,7 +72,8 @@ struct phkmalloc_descriptor {
 	uint64_t stacks;      /* address of a struct phkmalloc_stacks */
 	uint64_t samples;     /* address of a struct phkmalloc_samples */
 	uint64_t nused_max;   /* address: the most pages ever in use, large and of chunks, 64 bits */
-	uint64_t reserved[31]; /* 0; see PHKMALLOC_DESCRIPTOR_NBYTES */
+	uint64_t owner_large; /* offset: two 64-bit numbers, its large allocations and frees */
+	uint64_t reserved[30]; /* 0; see PHKMALLOC_DESCRIPTOR_NBYTES */
 };
 
 /* Allocations that stand before guard pages (option W): in no arena, and in no other figure. */

@@ -18,6 +18,7 @@
 #define KIND_FIRST 2U
 #define KIND_FOLLOW 3U
 #define KIND_RUN_MOVING 5U
+#define KIND_RUN_KEPT 6U
 #define OWNER_MIN 64U /* an owner's address is not below, */
 #define OWNER_FLAGS ((uint64_t)63) /* and has flags in these bits */
 
@@ -61,7 +62,7 @@ entry_kind(const struct reader *r, const unsigned char *entry)
 		return ENTRY_FREE;
 	if (word == KIND_FIRST)
 		return ENTRY_LARGE;
-	return word == KIND_RUN_MOVING ? ENTRY_MOVING : ENTRY_OTHER;
+	return word == KIND_RUN_MOVING || word == KIND_RUN_KEPT ? ENTRY_MOVING : ENTRY_OTHER;
 }
 
 bool

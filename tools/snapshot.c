@@ -249,6 +249,7 @@ struct owner_sums {
 	uint64_t nfreed[CLASS_MAX];
 	uint64_t nlooks[CLASS_MAX];
 	uint64_t nrounded[CLASS_MAX];
+	uint64_t large[2]; /* allocations, frees */
 };
 
 static int
@@ -275,6 +276,7 @@ read_owners(struct reader *r, struct owner_sums *o, bool keep)
 	const struct phkmalloc_descriptor *d = r->d;
 	uint64_t owner = read_u64(r, d->owners), seen = 0;
 	uint64_t nfreed[CLASS_MAX];
+	uint64_t large[2];
 	uint32_t rounding[CLASS_MAX][2];
 
 	memset(o, 0, sizeof(*o));
@@ -289,6 +291,7 @@ read_owners(struct reader *r, struct owner_sums *o, bool keep)
 			    .nbytes = d->class_count * sizeof(*nfreed) },
 			{ .address = owner + d->owner_rounding, .to = rounding,
 			    .nbytes = d->class_count * sizeof(*rounding) },
+			{ .address = owner + d->owner_large, .to = large, .nbytes = sizeof(large) },
 		};
 
 		/* Brent's way to find a cycle: the one seen at each power of two. */
@@ -296,8 +299,8 @@ read_owners(struct reader *r, struct owner_sums *o, bool keep)
 			return false;
 		if ((i & (i - 1)) == 0)
 			seen = owner;
-		target_read_spans(r->t, spans, 5);
-		for (int k = 0; k < 5; k++)
+		target_read_spans(r->t, spans, 6);
+		for (int k = 0; k < 6; k++)
 			if (!spans[k].done)
 				return false;
 		o->count[f.state < 2 ? f.state : 2]++;
@@ -307,6 +310,8 @@ read_owners(struct reader *r, struct owner_sums *o, bool keep)
 			o->nlooks[c] += rounding[c][0];
 			o->nrounded[c] += rounding[c][1];
 		}
+		o->large[0] += large[0];
+		o->large[1] += large[1];
 		if (keep)
 			keep_owner(r->s, &f);
 		owner = next;
@@ -365,8 +370,8 @@ read_heap(struct reader *r)
 		qsort(r->s->owners, r->s->owner_count, sizeof(*r->s->owners), by_address);
 	read_arenas(r);
 	(void)read_owners(r, &after, false);
-	r->s->large_nfree = read_u64(r, r->d->large_nfree);
-	r->s->large_nmalloc = read_u64(r, r->d->large_nmalloc);
+	r->s->large_nfree = read_u64(r, r->d->large_nfree) + after.large[1];
+	r->s->large_nmalloc = read_u64(r, r->d->large_nmalloc) + after.large[0];
 	r->s->npurged = read_u64(r, r->d->npurged);
 	r->s->nused_max = read_u64(r, r->d->nused_max);
 	if (!target_read(r->t, r->d->samples, &r->s->samples, sizeof(r->s->samples)))

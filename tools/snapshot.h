@@ -25,7 +25,7 @@ enum run_kind {
 	RUN_LARGE,
 	RUN_FREE,
 	RUN_GUARD,     /* inaccessible on purpose */
-	RUN_HELD,      /* freed and held back (option F), or just on its way to be free */
+	RUN_HELD,      /* freed and held back (option F), kept by a thread, or on its way to be free */
 	RUN_UNSETTLED, /* changed each time it was looked at, or was changing hands */
 };
 

@@ -5,6 +5,7 @@
  */
 #include "chunk/chunk_page.h"
 
+#include "chunk/kept.h"
 #include "os/env.h"
 #include "os/lock.h"
 #include "page/guard.h"
@@ -157,6 +158,7 @@ owner_release_spare(struct owner *o)
 
 		any |= is_spare(o, pg) && chunk_spare_release(o, pg);
 	}
+	any |= kept_release(o);
 	return any;
 }
 
@@ -176,6 +178,13 @@ spare_decay(uint64_t now)
 	lock_drop(LOCK_PARKED);
 }
 
+void
+chunk_spare_used(struct owner *o)
+{
+	store_relaxed(&o->spare_ms, env_clock_ms());
+	spare_decay(o->spare_ms);
+}
+
 bool
 chunk_spare_put(struct owner *o, struct pginfo *pg)
 {
@@ -184,8 +193,7 @@ chunk_spare_put(struct owner *o, struct pginfo *pg)
 	/* Others act for owners with locks held. */
 	if (o != owner_self || owner_tag != 0 || chunk_keep || page_traps)
 		return false;
-	store_relaxed(&o->spare_ms, env_clock_ms());
-	spare_decay(o->spare_ms);
+	chunk_spare_used(o);
 	while (i < SPARE_MAX && is_spare(o, o->spare[i]))
 		i++;
 	if (i == SPARE_MAX)

@@ -18,6 +18,8 @@ struct pginfo *chunk_page_new(struct owner *o, unsigned class_no);
 bool chunk_page_release(struct owner *o, struct pginfo *pg);
 /* Keeps an empty page in no list for later; false when that is not to be. */
 bool chunk_spare_put(struct owner *o, struct pginfo *pg);
+/* The owner has kept something: others' that have not for long is given back. */
+void chunk_spare_used(struct owner *o);
 /*
  * Says what a page in no list is, which has so many chunks in use, and puts it where it belongs. An
  * empty one is kept if it may be spare, else given back.

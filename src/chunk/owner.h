@@ -64,6 +64,9 @@ _Static_assert(sizeof(struct slot) == CACHE_LINE, "a slot is a cache line");
 
 /* Empty pages that an owner keeps, 1 MiB. */
 #define SPARE_MAX 16U
+/* Runs that an owner keeps for large allocations, and their pages together: 1 MiB. */
+#define KEPT_MAX 8U
+#define KEPT_NPAGES 16U
 
 enum owner_state {
 	OWNER_LIVE,
@@ -116,6 +119,8 @@ struct owner {
 	struct slot slots[CLASS_COUNT];
 	uint64_t nfreed[CLASS_COUNT];            /* chunks freed, as far as countdowns were read */
 	struct rounding rounding[CLASS_COUNT];
+	uint64_t large_nmalloc;                  /* large allocations of its thread, */
+	uint64_t large_nfree;                    /* and its frees of any */
 	struct owner *next;                      /* of all owners ever made */
 	struct owner *next_parked;
 	struct watch *watch;                     /* or NULL */
@@ -124,6 +129,9 @@ struct owner {
 	int cpu;                                 /* where its thread ended */
 	uint64_t spare_ms;                       /* when it emptied a page last; others read it */
 	struct pginfo *spare[SPARE_MAX];         /* empty pages, as far as nobody took them */
+	struct pginfo *kept[KEPT_MAX];           /* runs, as far as nobody took them */
+	uint8_t kept_npages[KEPT_MAX];           /* how long each was when it was kept */
+	unsigned kept_turn;                      /* runs there was no room for */
 	bool hurried;                            /* its current pages were told of page_surplus */
 	unsigned nvisits;                        /* pages that malloc came to the end of */
 	unsigned npushes;                        /* pages pushed on inboxes of others */

@@ -79,6 +79,7 @@ const struct phkmalloc_descriptor phk_descriptor = {
 	.profile = ADDRESS(profile),
 	.stacks = ADDRESS(stack_table),
 	.samples = ADDRESS(sample_counts),
+	.owner_large = offsetof(struct owner, large_nmalloc),
 	.nused_max = ADDRESS(page_layer.nused_max),
 };
 

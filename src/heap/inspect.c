@@ -40,7 +40,7 @@ entry_add(struct heap_figures *f, const struct pginfo *pg)
 		f->free_nbytes += (size_t)pg->free.npages << malloc_pageshift;
 		return pg->free.npages;
 	}
-	if (kind == MALLOC_RUN_MOVING)
+	if (kind == MALLOC_RUN_MOVING || kind == MALLOC_RUN_KEPT)
 		return pg->large.npages;
 	if (kind != MALLOC_FIRST || pg->large.guard)
 		return 1;
@@ -58,6 +58,8 @@ inspect(struct heap_figures *f)
 		f->owners++;
 		for (unsigned c = 0; c < CLASS_COUNT; c++)
 			f->class_nfreed[c] += load_relaxed(&o->nfreed[c]);
+		f->nmalloc += load_relaxed(&o->large_nmalloc);
+		f->nfree += load_relaxed(&o->large_nfree);
 	}
 	lock_take(LOCK_PAGE);
 	f->arenas = arena_count;
@@ -73,8 +75,8 @@ inspect(struct heap_figures *f)
 	f->dirty_nbytes = page_layer.ndirty << malloc_pageshift;
 	lock_drop(LOCK_PAGE);
 	lock_drop(LOCK_PARKED);
-	f->nmalloc = load_relaxed(&large_nmalloc) + load_relaxed(&sample_counts.nmalloc);
-	f->nfree = load_relaxed(&large_nfree) + load_relaxed(&sample_counts.nfree);
+	f->nmalloc += load_relaxed(&large_nmalloc) + load_relaxed(&sample_counts.nmalloc);
+	f->nfree += load_relaxed(&large_nfree) + load_relaxed(&sample_counts.nfree);
 	f->live_nbytes = f->large_nbytes + load_relaxed(&sample_counts.live_nbytes);
 	for (unsigned c = 0; c < CLASS_COUNT; c++) {
 		f->nmalloc += f->class_nfreed[c] + f->class_live[c];

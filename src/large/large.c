@@ -4,6 +4,7 @@
  */
 #include "large/large.h"
 
+#include "chunk/kept.h"
 #include "os/vm.h"
 #include "page/guard.h"
 #include "page/page_alloc.h"
@@ -16,6 +17,16 @@
 uint64_t large_nmalloc;
 uint64_t large_nfree;
 
+/* Counts with the thread's own, or with those of all that have none. */
+static void
+count(uint64_t *own, uint64_t *others)
+{
+	if (LIKELY(owner_self != &owner_none))
+		store_relaxed(own, *own + 1);
+	else
+		__atomic_fetch_add(others, 1, __ATOMIC_RELAXED);
+}
+
 static size_t
 pages_for(size_t n)
 {
@@ -26,15 +37,28 @@ void *
 malloc_pages(size_t n, size_t alignment, bool *zero)
 {
 	size_t align = alignment <= malloc_pagesize ? 1 : alignment >> malloc_pageshift;
-	struct pginfo *pg;
+	size_t npages = pages_for(n);
+	struct pginfo *pg = NULL;
 
 	if (n > PTRDIFF_MAX || alignment > PTRDIFF_MAX)
 		return NULL;
-	pg = pages_take(pages_for(n), align, zero);
-	if (pg == NULL)
-		return NULL;
-	pg->large.nbytes = n;
-	__atomic_fetch_add(&large_nmalloc, 1, __ATOMIC_RELAXED);
+	/* A thread that comes again and again is to keep what it frees. */
+	if (npages <= KEPT_NPAGES && UNLIKELY(owner_self == &owner_none))
+		(void)owner_attach();
+	if (align == 1 && npages <= KEPT_NPAGES)
+		pg = kept_take(owner_self, npages);
+	if (pg != NULL) {
+		*zero = false;
+		run_reset(pg, npages);
+		pg->large.nbytes = n;
+		store_release(&pg->owner, MALLOC_FIRST);
+	} else {
+		pg = pages_take(npages, align, zero);
+		if (pg == NULL)
+			return NULL;
+		pg->large.nbytes = n;
+	}
+	count(&owner_self->large_nmalloc, &large_nmalloc);
 	return page_address(pg);
 }
 
@@ -60,7 +84,7 @@ large_claim(struct pginfo *pg, const void *p)
 	if (!__atomic_compare_exchange_n(&pg->owner, &kind, MALLOC_RUN_MOVING, false,
 	    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return PTR_FREE_PAGE;
-	__atomic_fetch_add(&large_nfree, 1, __ATOMIC_RELAXED);
+	count(&owner_self->large_nfree, &large_nfree);
 	return PTR_OK;
 }
 
@@ -87,7 +111,7 @@ large_release(struct pginfo *pg)
 	/* A mapping of its own again like its neighbours, so that they count as one. */
 	if (pg->large.moved && vm_renew(page, nbytes))
 		pages_give_clean(pg, npages);
-	else
+	else if (pg->large.moved || !kept_put(owner_self, pg))
 		pages_give(pg, npages);
 }
 

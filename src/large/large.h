@@ -33,7 +33,7 @@ size_t large_usable(const struct pginfo *pg);
  */
 void *large_resize(struct pginfo *pg, void *p, size_t n);
 
-/* Operations so far. */
+/* Operations so far, of threads without an owner; see owner.h for the others. */
 extern uint64_t large_nmalloc;
 extern uint64_t large_nfree;
 

@@ -46,6 +46,8 @@
 /* On its way between free and in use, in nobody's lists: one page, or a run of large.npages. */
 #define MALLOC_PAGE_MOVING 4U
 #define MALLOC_RUN_MOVING 5U
+/* Free, and whoever exchanges this word has it: a run of large.npages that a thread keeps. */
+#define MALLOC_RUN_KEPT 6U
 /* Owners are aligned, so their low bits can carry flags: the page waits in its owner's inbox; */
 #define PGINFO_PENDING 1U
 /* the page must not become current, since another thread gives back memory in it. */

@@ -53,6 +53,8 @@ extern struct page_layer page_layer;
  * is known to be zero. NULL when the kernel gives no more.
  */
 struct pginfo *pages_take(size_t npages, size_t align, bool *zero);
+/* A run that is nobody's but the caller's becomes a large allocation that nothing is known of. */
+void run_reset(struct pginfo *first, size_t npages);
 /* Gives a run back: n entries from first, which is MALLOC_FIRST. */
 void pages_give(struct pginfo *first, size_t npages);
 /* The same for pages that were taken and never written, or are zero again. */

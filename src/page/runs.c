@@ -31,8 +31,9 @@ void
 run_insert(struct pginfo *run, size_t npages, size_t ndirty)
 {
 	page_dir_set(run, MALLOC_FREE);
-	run->free.npages = (uint32_t)npages;
-	run->free.ndirty = (uint32_t)ndirty;
+	/* Atomic here and in run_reset: a thread that took it for a page of chunks may still read. */
+	store_relaxed(&run->free.npages, (uint32_t)npages);
+	store_relaxed(&run->free.ndirty, (uint32_t)ndirty);
 	run->free.left = run->free.right = NULL;
 	run->free.lent = NULL;
 	pgfree_insert(&tree, run);
@@ -194,6 +195,21 @@ aligned_in(struct pginfo *run, size_t align)
 	return run + (round_up(page_no, align) - page_no);
 }
 
+void
+run_reset(struct pginfo *first, size_t npages)
+{
+	store_relaxed(&first->large.npages, (uint32_t)npages);
+	store_relaxed(&first->large.moved, false);
+	store_relaxed(&first->large.guard, GUARD_NONE);
+	store_relaxed(&first->large.concealed, false);
+	store_relaxed(&first->large.canary, false);
+	first->large.allocated = first->large.freed = 0;
+	first->large.family = 0;
+	first->large.sampled = 0;
+	first->large.start = 0;
+	first->large.nbytes = npages << malloc_pageshift;
+}
+
 struct pginfo *
 run_take(size_t npages, size_t align, size_t *ndirty)
 {
@@ -209,14 +225,7 @@ run_take(size_t npages, size_t align, size_t *ndirty)
 	if (page_random && align == 1)
 		first += env_random() % (run->free.npages - need + 1);
 	*ndirty = run_cut(run, first, npages);
-	first->large.npages = (uint32_t)npages;
-	first->large.guard = GUARD_NONE;
-	first->large.moved = first->large.concealed = first->large.canary = false;
-	first->large.allocated = first->large.freed = 0;
-	first->large.family = 0;
-	first->large.sampled = 0;
-	first->large.start = 0;
-	first->large.nbytes = npages << malloc_pageshift;
+	run_reset(first, npages);
 	page_dir_set(first, MALLOC_FIRST);
 	return first;
 }

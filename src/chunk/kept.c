@@ -1,0 +1,117 @@
+/*
+ * kept.c: runs that threads keep; see kept.h. What is behind owner.kept is its thread's alone but
+ * for the pointers, which others read; the words of entries decide.
+ */
+#include "chunk/kept.h"
+
+#include "chunk/chunk_page.h"
+#include "page/guard.h"
+#include "page/page_alloc.h"
+
+/* Of so many runs there is no room for one takes the place of others: sizes change. */
+#define FULL_TURNS 4U
+
+static bool
+is_kept(const struct pginfo *pg)
+{
+	return pg != NULL && load_relaxed(&pg->owner) == MALLOC_RUN_KEPT;
+}
+
+/* Takes a run that seems to be kept; false when somebody else has it by now. */
+static bool
+claim(struct pginfo *pg)
+{
+	uintptr_t kind = MALLOC_RUN_KEPT;
+
+	/* Acquire: pairs with the release in kept_put. */
+	return is_kept(pg) && __atomic_compare_exchange_n(&pg->owner, &kind, MALLOC_RUN_MOVING, false,
+	    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static bool
+give_back(struct pginfo *pg)
+{
+	if (!claim(pg))
+		return false;
+	pages_give(pg, pg->large.npages);
+	return true;
+}
+
+struct pginfo *
+kept_take(struct owner *o, size_t npages)
+{
+	for (unsigned i = 0; i < KEPT_MAX; i++) {
+		struct pginfo *pg = o->kept[i];
+
+		if (o->kept_npages[i] != npages || !claim(pg))
+			continue;
+		store_relaxed(&o->kept[i], NULL);
+		if (pg->large.npages == npages)
+			return pg;
+		/* It was given back, and is another thread's of another length meanwhile. */
+		pages_give(pg, pg->large.npages);
+	}
+	return NULL;
+}
+
+/* A place for a run of so many pages; KEPT_MAX when there is none now. */
+static unsigned
+place_for(struct owner *o, size_t npages)
+{
+	unsigned at = KEPT_MAX, turn;
+
+	for (unsigned i = 0; i < KEPT_MAX; i++) {
+		if (is_kept(o->kept[i]))
+			npages += o->kept_npages[i];
+		else
+			at = i;
+	}
+	if (at != KEPT_MAX && npages <= KEPT_NPAGES)
+		return at;
+	turn = o->kept_turn++;
+	if (turn % FULL_TURNS != 0)
+		return KEPT_MAX;
+	/* Once around is all that it keeps, whatever it was taken to be. */
+	for (unsigned i = 0; i < KEPT_MAX && (at == KEPT_MAX || npages > KEPT_NPAGES); i++) {
+		at = (turn / FULL_TURNS + i) % KEPT_MAX;
+		if (is_kept(o->kept[at])) {
+			npages -= o->kept_npages[at];
+			(void)give_back(o->kept[at]);
+		}
+		store_relaxed(&o->kept[at], NULL);
+	}
+	return at;
+}
+
+bool
+kept_put(struct owner *o, struct pginfo *pg)
+{
+	unsigned at;
+
+	/* Options that look at free memory, and much of it, are the page layer's. */
+	if (pg->large.npages > KEPT_NPAGES || o == &owner_none || owner_tag != 0 || chunk_keep ||
+	    page_traps || page_guards || page_random || load_relaxed(&page_surplus))
+		return false;
+	at = place_for(o, pg->large.npages);
+	if (at == KEPT_MAX)
+		return false;
+	/* In this order: a child of fork finds all that is kept. */
+	o->kept_npages[at] = (uint8_t)pg->large.npages;
+	store_relaxed(&o->kept[at], pg);
+	store_release(&pg->owner, MALLOC_RUN_KEPT);
+	chunk_spare_used(o);
+	return true;
+}
+
+bool
+kept_release(struct owner *o)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < KEPT_MAX; i++) {
+		struct pginfo *pg = load_relaxed(&o->kept[i]);
+
+		any |= pg != NULL && give_back(pg);
+	}
+	return any;
+}
