@@ -33,8 +33,8 @@ FIRST = """/*
  *
  *     cc -O2 -c phkmalloc.c
  *
- * One thing is not as in the library: a new-handler that throws out of a new that must not throw
- * ends the program, since C cannot catch it.
+ * One thing is not as in the library: what a new-handler, or an operator new of the program, throws
+ * out of a new that must not throw ends the program, since C cannot catch it.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -45,9 +45,9 @@ CATCH = """
 /* === src/api/catch.cc, as far as C can ============================================== */
 
 bool
-api_handler_threw(void (*handler)(void))
+api_threw(void (*call)(void *arg), void *arg)
 {
-	handler();
+	call(arg);
 	return false;
 }
 """

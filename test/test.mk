@@ -2,8 +2,9 @@
 # start real programs so.
 #   make check-public   all of them        make check-fast   those that take a second or less
 
+TEST_REPLACED := $(addprefix $(B)/test/api/replaced-,plain array aligned static)
 TEST_API := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/api/*.c))) $(B)/test/api/new \
-	$(B)/test/api/new-static
+	$(B)/test/api/new-static $(TEST_REPLACED)
 TEST_MISUSE := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/misuse/*.c)))
 TEST_MEMORY := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/memory/*.c)))
 TEST_PROPERTY := $(patsubst test/%.c,$(B)/test/%,$(sort $(wildcard test/property/*.c)))
@@ -59,6 +60,15 @@ $(TEST_ATTACK): test/attack/main.c test/attack/attack.c | $(SO)
 $(B)/test/api/new-static: test/api/new.cc $(A)
 	@mkdir -p $(@D)
 	$(CXX) $(TEST_CXXFLAGS) $(TEST_CFLAGS) -static -o $@ $(filter %.cc %.a,$^)
+
+$(B)/test/api/replaced-%: test/api/replaced.cc | $(SO)
+	@mkdir -p $(@D)
+	$(CXX) $(TEST_CXXFLAGS) $(TEST_CFLAGS) $(TEST_LDFLAGS) -Wno-sized-deallocation \
+		-D$(shell echo $* | tr a-z A-Z) -o $@ $< $(TEST_LINK)
+$(B)/test/api/replaced-static: test/api/replaced.cc $(A)
+	@mkdir -p $(@D)
+	$(CXX) $(TEST_CXXFLAGS) $(TEST_CFLAGS) -Wno-sized-deallocation -DPLAIN -static -o $@ \
+		$(filter %.cc %.a,$^)
 
 public-tests: $(TEST_BIN)
 

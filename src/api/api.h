@@ -57,7 +57,7 @@ void *api_no_memory(void);
 void *api_realloc(void *p, size_t n, const char *func);
 void *api_aligned(size_t alignment, size_t n);
 
-/* Calls a new-handler and catches what it throws; whether it threw. */
-bool api_handler_threw(void (*handler)(void));
+/* Makes a call of C++ and catches what it throws; whether it threw. */
+bool api_threw(void (*call)(void *arg), void *arg);
 
 #endif

@@ -4,6 +4,11 @@
  * libstdc++ is not needed: the new-handler and std::bad_alloc are reached through weak symbols,
  * which are there in every program that can use them. A new that must not return NULL and finds
  * neither ends the process with a message.
+ *
+ * A program may replace any of them by its own; the standard says which of the others come to that
+ * one then, as if they had been written with it: new[] to new, each nothrow new to the one that
+ * throws, delete[] and each delete with a size or nothrow to the plain one. They are weak, so that
+ * a program with the library inside may do so, too.
  */
 #include "api/api.h"
 #include "conf/conf.h"
@@ -16,6 +21,67 @@ typedef void (*new_handler_t)(void);
 /* std::get_new_handler() and std::__throw_bad_alloc() of libstdc++. */
 __attribute__((weak)) new_handler_t _ZSt15get_new_handlerv(void);
 __attribute__((weak)) void _ZSt17__throw_bad_allocv(void);
+
+/* What a program finds by the name: its own, or ours. */
+#define PROGRAM(type, op, symbol, ...) \
+	extern EXPORT type program_##op(__VA_ARGS__) __asm__(#symbol); \
+	static type own_##op(__VA_ARGS__) __attribute__((alias(#symbol)))
+#define REPLACED(op) UNLIKELY(own_address((uintptr_t)own_##op) != (uintptr_t)program_##op)
+
+/* Two names are two functions to the compiler, who must not know where the one comes from. */
+ALWAYS_INLINE uintptr_t
+own_address(uintptr_t own)
+{
+	__asm__("" : "+r"(own));
+	return own;
+}
+
+PROGRAM(void *, new, _Znwm, size_t n);
+PROGRAM(void *, new_array, _Znam, size_t n);
+PROGRAM(void *, new_aligned, _ZnwmSt11align_val_t, size_t n, size_t a);
+PROGRAM(void *, new_array_aligned, _ZnamSt11align_val_t, size_t n, size_t a);
+PROGRAM(void, delete, _ZdlPv, void *p);
+PROGRAM(void, delete_array, _ZdaPv, void *p);
+PROGRAM(void, delete_aligned, _ZdlPvSt11align_val_t, void *p, size_t a);
+PROGRAM(void, delete_array_aligned, _ZdaPvSt11align_val_t, void *p, size_t a);
+
+/* A call of an operator new that may throw. */
+struct asked {
+	void *(*take)(size_t n);
+	void *(*take_aligned)(size_t n, size_t a);
+	size_t n, a;
+	void *p;
+};
+
+static void
+ask(void *arg)
+{
+	struct asked *q = arg;
+
+	q->p = q->take != NULL ? q->take(q->n) : q->take_aligned(q->n, q->a);
+}
+
+static COLD void *
+new_caught(void *(*take)(size_t n), size_t n)
+{
+	struct asked q = { .take = take, .n = n };
+
+	return api_threw(ask, &q) ? NULL : q.p;
+}
+
+static COLD void *
+new_aligned_caught(void *(*take)(size_t n, size_t a), size_t n, size_t a)
+{
+	struct asked q = { .take_aligned = take, .n = n, .a = a };
+
+	return api_threw(ask, &q) ? NULL : q.p;
+}
+
+static void
+call_handler(void *arg)
+{
+	(*(new_handler_t *)arg)();
+}
 
 static COLD void *
 new_other(size_t n, size_t alignment, bool array, bool may_fail)
@@ -31,7 +97,7 @@ new_other(size_t n, size_t alignment, bool array, bool may_fail)
 			break;
 		if (!may_fail)
 			handler();
-		else if (api_handler_threw(handler))
+		else if (api_threw(call_handler, &handler))
 			return NULL;
 	}
 	if (opt.xmalloc)
@@ -141,55 +207,127 @@ delete_aligned_sized(void *p, size_t n, size_t alignment, bool array)
 	ifree_sized(p, n, alignment_of(alignment), true, DELETE_ALIGNED_NAME(array));
 }
 
-#define NEW(name, ...) EXPORT void *name(__VA_ARGS__); EXPORT FAST void *name(__VA_ARGS__)
-#define DELETE(name, ...) EXPORT void name(__VA_ARGS__); EXPORT FAST void name(__VA_ARGS__)
+/* A name for the linker, which a program may have for itself. */
+#define NEW(name, ...) \
+	EXPORT void *name(__VA_ARGS__); __attribute__((weak)) EXPORT FAST void *name(__VA_ARGS__)
+#define DELETE(name, ...) \
+	EXPORT void name(__VA_ARGS__); __attribute__((weak)) EXPORT FAST void name(__VA_ARGS__)
 
 /* new(size_t), new[](size_t), and both with std::nothrow_t const & */
 NEW(_Znwm, size_t n) { return new_fast(n, false, false); }
-NEW(_Znam, size_t n) { return new_fast(n, true, false); }
-NEW(_ZnwmRKSt9nothrow_t, size_t n, const void *t) { (void)t; return new_fast(n, false, true); }
-NEW(_ZnamRKSt9nothrow_t, size_t n, const void *t) { (void)t; return new_fast(n, true, true); }
+NEW(_Znam, size_t n)
+{
+	return REPLACED(new) ? program_new(n) : new_fast(n, true, false);
+}
+NEW(_ZnwmRKSt9nothrow_t, size_t n, const void *t)
+{
+	(void)t;
+	return REPLACED(new) ? new_caught(program_new, n) : new_fast(n, false, true);
+}
+NEW(_ZnamRKSt9nothrow_t, size_t n, const void *t)
+{
+	(void)t;
+	return REPLACED(new_array) || REPLACED(new) ? new_caught(program_new_array, n) :
+	    new_fast(n, true, true);
+}
 
 /* the same with std::align_val_t */
 NEW(_ZnwmSt11align_val_t, size_t n, size_t a) { return new_aligned(n, a, false, false); }
-NEW(_ZnamSt11align_val_t, size_t n, size_t a) { return new_aligned(n, a, true, false); }
+NEW(_ZnamSt11align_val_t, size_t n, size_t a)
+{
+	return REPLACED(new_aligned) ? program_new_aligned(n, a) : new_aligned(n, a, true, false);
+}
 NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, size_t n, size_t a, const void *t)
 {
 	(void)t;
-	return new_aligned(n, a, false, true);
+	return REPLACED(new_aligned) ? new_aligned_caught(program_new_aligned, n, a) :
+	    new_aligned(n, a, false, true);
 }
 NEW(_ZnamSt11align_val_tRKSt9nothrow_t, size_t n, size_t a, const void *t)
 {
 	(void)t;
-	return new_aligned(n, a, true, true);
+	return REPLACED(new_array_aligned) || REPLACED(new_aligned) ?
+	    new_aligned_caught(program_new_array_aligned, n, a) : new_aligned(n, a, true, true);
 }
 
-/* delete(void *), delete[](void *), with std::nothrow_t const &, with std::align_val_t */
+/* delete(void *), delete[](void *), with std::nothrow_t const & */
 DELETE(_ZdlPv, void *p) { api_free(p, DELETE_NAME(false)); }
-DELETE(_ZdaPv, void *p) { api_free(p, DELETE_NAME(true)); }
-DELETE(_ZdlPvRKSt9nothrow_t, void *p, const void *t) { (void)t; api_free(p, DELETE_NAME(false)); }
-DELETE(_ZdaPvRKSt9nothrow_t, void *p, const void *t) { (void)t; api_free(p, DELETE_NAME(true)); }
+DELETE(_ZdaPv, void *p)
+{
+	if (REPLACED(delete))
+		program_delete(p);
+	else
+		api_free(p, DELETE_NAME(true));
+}
+DELETE(_ZdlPvRKSt9nothrow_t, void *p, const void *t)
+{
+	(void)t;
+	if (REPLACED(delete))
+		program_delete(p);
+	else
+		api_free(p, DELETE_NAME(false));
+}
+DELETE(_ZdaPvRKSt9nothrow_t, void *p, const void *t)
+{
+	(void)t;
+	if (REPLACED(delete_array) || REPLACED(delete))
+		program_delete_array(p);
+	else
+		api_free(p, DELETE_NAME(true));
+}
+
+/* the same with std::align_val_t */
 DELETE(_ZdlPvSt11align_val_t, void *p, size_t a) { delete_aligned(p, a, false); }
-DELETE(_ZdaPvSt11align_val_t, void *p, size_t a) { delete_aligned(p, a, true); }
+DELETE(_ZdaPvSt11align_val_t, void *p, size_t a)
+{
+	if (REPLACED(delete_aligned))
+		program_delete_aligned(p, a);
+	else
+		delete_aligned(p, a, true);
+}
 DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, void *p, size_t a, const void *t)
 {
 	(void)t;
-	delete_aligned(p, a, false);
+	if (REPLACED(delete_aligned))
+		program_delete_aligned(p, a);
+	else
+		delete_aligned(p, a, false);
 }
 DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, void *p, size_t a, const void *t)
 {
 	(void)t;
-	delete_aligned(p, a, true);
+	if (REPLACED(delete_array_aligned) || REPLACED(delete_aligned))
+		program_delete_array_aligned(p, a);
+	else
+		delete_aligned(p, a, true);
 }
 
 /* delete(void *, size_t), delete[](void *, size_t), with std::align_val_t */
-DELETE(_ZdlPvm, void *p, size_t n) { delete_sized(p, n, false); }
-DELETE(_ZdaPvm, void *p, size_t n) { delete_sized(p, n, true); }
+DELETE(_ZdlPvm, void *p, size_t n)
+{
+	if (REPLACED(delete))
+		program_delete(p);
+	else
+		delete_sized(p, n, false);
+}
+DELETE(_ZdaPvm, void *p, size_t n)
+{
+	if (REPLACED(delete_array) || REPLACED(delete))
+		program_delete_array(p);
+	else
+		delete_sized(p, n, true);
+}
 DELETE(_ZdlPvmSt11align_val_t, void *p, size_t n, size_t a)
 {
-	delete_aligned_sized(p, n, a, false);
+	if (REPLACED(delete_aligned))
+		program_delete_aligned(p, a);
+	else
+		delete_aligned_sized(p, n, a, false);
 }
 DELETE(_ZdaPvmSt11align_val_t, void *p, size_t n, size_t a)
 {
-	delete_aligned_sized(p, n, a, true);
+	if (REPLACED(delete_array_aligned) || REPLACED(delete_aligned))
+		program_delete_array_aligned(p, a);
+	else
+		delete_aligned_sized(p, n, a, true);
 }
