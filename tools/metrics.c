@@ -248,7 +248,7 @@ static const struct family families[] = {
 	{ "free_bytes", "Bytes of free pages.", value_free },
 	{ "free_longest_bytes", "The longest run of free pages.", value_free_longest },
 	{ "free_dirty_bytes", "Free pages not yet given back to the kernel.", value_free_dirty },
-	{ "held_bytes", "Pages that were freed and are held back.", value_held },
+	{ "held_bytes", "Pages that were freed and are held back or kept by a thread.", value_held },
 	{ "unsettled_bytes", "Pages that changed while they were read.", value_unsettled },
 	{ "sampled_live_bytes", "Bytes in use by allocations before guard pages.", value_sampled_live },
 	{ "sampled_allocations_total", "Allocations before guard pages so far.", value_sampled },

@@ -50,7 +50,7 @@ print_totals(FILE *f, const struct snapshot *s)
 	if (s->guard_npages != 0)
 		fprintf(f, "  guards     %11s\n", show_bytes(s->guard_npages * page));
 	if (s->held_npages != 0)
-		fprintf(f, "  held back  %11s  freed, and not to be used again yet\n",
+		fprintf(f, "  held back  %11s  freed, and kept by a thread or held back\n",
 		    show_bytes(s->held_npages * page));
 	if (s->unsettled_npages != 0)
 		fprintf(f, "  unsettled  %11s  changed while they were read\n",

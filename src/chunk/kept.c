@@ -46,6 +46,7 @@ kept_take(struct owner *o, size_t npages)
 		if (o->kept_npages[i] != npages || !claim(pg))
 			continue;
 		store_relaxed(&o->kept[i], NULL);
+		o->kept_npages[i] = 0;
 		if (pg->large.npages == npages)
 			return pg;
 		/* It was given back, and is another thread's of another length meanwhile. */
@@ -79,6 +80,7 @@ place_for(struct owner *o, size_t npages)
 			(void)give_back(o->kept[at]);
 		}
 		store_relaxed(&o->kept[at], NULL);
+		o->kept_npages[at] = 0;
 	}
 	return at;
 }

@@ -12,14 +12,14 @@ import struct
 
 import gdb
 
-VERSION = 4
+VERSION = 5
 FIELDS = ("page_shift arena_max arena_nbytes arena_origin arena_limit arena_page_dir arena_npages "
           "entry_nbytes entry_bits bits_countdown chunk_nchunks chunk_class_no chunk_state "
           "bits_started free_npages free_ndirty large_npages large_nbytes large_guard class_count "
           "class_nbytes class_size class_nchunks class_nwords class_remote").split()
 POINTERS = ("arenas arena_count size_classes owners large_nmalloc large_nfree npurged "
             "conf_letters").split()
-FREE, FIRST, FOLLOW, OWNER_MIN = 1, 2, 3, 64
+FREE, FIRST, FOLLOW, KEPT, OWNER_MIN = 1, 2, 3, 6, 64
 PAGES_BACK_MAX = 1 << 25
 BLOCK = 1024  # entries at once
 NOTE_HEAD = 24  # bytes of a note before its contents
@@ -83,11 +83,13 @@ class Heap:
         entry = page_dir + first * self.entry_nbytes
         start = origin + first * self.page
         npages = read(entry + (self.free_npages if kind == FREE else self.large_npages), "I")
-        if kind not in (FREE, FIRST) or first + npages <= number:
+        if kind not in (FREE, FIRST, KEPT) or first + npages <= number:
             return f"{p:#x} is in a page that the heap does not use"
         where = f"{start:#x}-{start + npages * self.page:#x}"
         if kind == FREE:
             return f"{p:#x} is free: in a free run of {npages} pages, {where}"
+        if kind == KEPT:
+            return f"{p:#x} is free: in {npages} pages that a thread keeps, {where}"
         if read(entry + self.large_guard, "B"):
             return f"{p:#x} is in a guard page, {where}"
         size = read(entry + self.large_nbytes, "Q")
