@@ -5,11 +5,14 @@
 #include "chunk/kept.h"
 
 #include "chunk/chunk_page.h"
+#include "os/lock.h"
 #include "page/guard.h"
 #include "page/page_alloc.h"
 
 /* Of so many runs there is no room for one takes the place of others: sizes change. */
 #define FULL_TURNS 4U
+/* Runs that a thread keeps after somebody had to wait for the page lock. */
+#define WAIT_NRUNS 4096U
 
 static bool
 is_kept(const struct pginfo *pg)
@@ -85,14 +88,30 @@ place_for(struct owner *o, size_t npages)
 	return at;
 }
 
+/* Where threads do not meet, a run that is kept would only stand in the way of longer ones. */
+static bool
+is_crowded(struct owner *o)
+{
+	uint32_t nwaits = load_relaxed(&lock_nwaits[LOCK_PAGE]);
+
+	if (nwaits != o->kept_nwaits) {
+		o->kept_nwaits = nwaits;
+		o->kept_left = WAIT_NRUNS;
+	}
+	if (o->kept_left == 0)
+		return false;
+	o->kept_left--;
+	return true;
+}
+
 bool
 kept_put(struct owner *o, struct pginfo *pg)
 {
 	unsigned at;
 
 	/* Options that look at free memory, and much of it, are the page layer's. */
-	if (pg->large.npages > KEPT_NPAGES || o == &owner_none || owner_tag != 0 || chunk_keep ||
-	    page_traps || page_guards || page_random || load_relaxed(&page_surplus))
+	if (pg->large.npages > KEPT_LENGTH_MAX || o == &owner_none || owner_tag != 0 || chunk_keep ||
+	    page_traps || page_guards || page_random || load_relaxed(&page_surplus) || !is_crowded(o))
 		return false;
 	at = place_for(o, pg->large.npages);
 	if (at == KEPT_MAX)

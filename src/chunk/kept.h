@@ -2,10 +2,10 @@
  * kept.h: runs of pages that a thread keeps, for its next large allocations of the same length.
  *
  * Without it each of them takes the page lock twice, and threads that go on at once pass the lines
- * of the run tree to and fro. A kept run has the entry MALLOC_RUN_KEPT: its memory is free, and who
- * exchanges that word has it: its thread, to use it again, or any thread, to give it back. What
- * owner.kept says is a hint and may be out of date; the run may even be kept by another by now.
- * Pages are never read or written here.
+ * of the run tree to and fro. So it is done where threads have met there lately. A kept run has
+ * the entry MALLOC_RUN_KEPT: its memory is free, and who exchanges that word has it: its thread, to
+ * use it again, or any thread, to give it back. What owner.kept says is a hint and may be out of
+ * date; the run may even be kept by another by now. Pages are never read or written here.
  */
 #ifndef PHK_KEPT_H
 #define PHK_KEPT_H

@@ -64,8 +64,9 @@ _Static_assert(sizeof(struct slot) == CACHE_LINE, "a slot is a cache line");
 
 /* Empty pages that an owner keeps, 1 MiB. */
 #define SPARE_MAX 16U
-/* Runs that an owner keeps for large allocations, and their pages together: 1 MiB. */
+/* Runs that an owner keeps for large allocations; pages of one, 256 KiB; and of all, 1 MiB. */
 #define KEPT_MAX 8U
+#define KEPT_LENGTH_MAX 4U
 #define KEPT_NPAGES 16U
 
 enum owner_state {
@@ -132,6 +133,8 @@ struct owner {
 	struct pginfo *kept[KEPT_MAX];           /* runs, as far as nobody took them */
 	uint8_t kept_npages[KEPT_MAX];           /* how long each was when it was kept */
 	unsigned kept_turn;                      /* runs there was no room for */
+	uint32_t kept_nwaits;                    /* waits for the page lock it knows of, */
+	uint32_t kept_left;                      /* and runs to be kept because of them */
 	bool hurried;                            /* its current pages were told of page_surplus */
 	unsigned nvisits;                        /* pages that malloc came to the end of */
 	unsigned npushes;                        /* pages pushed on inboxes of others */

@@ -43,9 +43,9 @@ malloc_pages(size_t n, size_t alignment, bool *zero)
 	if (n > PTRDIFF_MAX || alignment > PTRDIFF_MAX)
 		return NULL;
 	/* A thread that comes again and again is to keep what it frees. */
-	if (npages <= KEPT_NPAGES && UNLIKELY(owner_self == &owner_none))
+	if (npages <= KEPT_LENGTH_MAX && UNLIKELY(owner_self == &owner_none))
 		(void)owner_attach();
-	if (align == 1 && npages <= KEPT_NPAGES)
+	if (align == 1 && npages <= KEPT_LENGTH_MAX)
 		pg = kept_take(owner_self, npages);
 	if (pg != NULL) {
 		*zero = false;
@@ -176,7 +176,9 @@ resize_claimed(struct pginfo *pg, void *p, size_t n)
 		return NULL;
 	if (npages < have)
 		pages_shrink(pg, npages);
-	else if (npages > have && !pages_grow(pg, npages - have, &zero))
+	else if (npages > have && !pages_grow(pg, npages - have, &zero) &&
+	    /* What is kept may be in the way. */
+	    !(kept_release(owner_self) && pages_grow(pg, npages - have, &zero)))
 		return have >= MOVE_NPAGES_MIN ? move_to(pg, p, n) : NULL;
 	pg->large.nbytes = n;
 	return p;

@@ -17,6 +17,7 @@ struct lock {
 };
 
 static struct lock locks[LOCK_COUNT];
+uint32_t lock_nwaits[LOCK_COUNT];
 static __thread uint16_t held_mask __attribute__((tls_model("initial-exec")));
 
 ALWAYS_INLINE void
@@ -30,10 +31,11 @@ cpu_relax(void)
 }
 
 static NOINLINE void
-lock_take_slow(int *state)
+lock_take_slow(enum lock_rank rank)
 {
-	int saved = errno;
+	int *state = &locks[rank].state, saved = errno;
 
+	__atomic_fetch_add(&lock_nwaits[rank], 1, __ATOMIC_RELAXED);
 	for (int i = 0; i < SPINS; i++) {
 		int free_state = 0;
 
@@ -62,7 +64,7 @@ lock_take(enum lock_rank rank)
 	__atomic_signal_fence(__ATOMIC_SEQ_CST);
 	if (UNLIKELY(!__atomic_compare_exchange_n(state, &free_state, 1, false, __ATOMIC_ACQUIRE,
 	    __ATOMIC_RELAXED)))
-		lock_take_slow(state);
+		lock_take_slow(rank);
 }
 
 void

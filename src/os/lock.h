@@ -28,6 +28,9 @@ enum lock_rank {
 /* Says that the library was called while its own thread was in it, and ends; in diag/. */
 NORETURN COLD void lock_recursive(void);
 
+/* How often threads had to wait for each; a hint. */
+extern uint32_t lock_nwaits[LOCK_COUNT] HIDDEN;
+
 void lock_take(enum lock_rank rank);
 void lock_drop(enum lock_rank rank);
 /* In the child of fork: the locks are as at start, whoever held them. */

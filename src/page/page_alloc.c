@@ -59,7 +59,7 @@ pages_give(struct pginfo *first, size_t npages)
 	dirty_set(first, npages, !zero);
 	page_layer.nused -= npages;
 	run_give(first, npages, zero ? 0 : npages);
-	purge_due();
+	purge_due(npages);
 	lock_drop(LOCK_PAGE);
 }
 
@@ -109,7 +109,7 @@ pages_shrink(struct pginfo *first, size_t npages)
 	dirty_set(first + npages, less, true);
 	page_layer.nused -= less;
 	run_give(first + npages, less, less);
-	purge_due();
+	purge_due(less);
 	lock_drop(LOCK_PAGE);
 }
 
@@ -227,6 +227,6 @@ page_give_for_chunks(struct pginfo *pg, void *meta, size_t nbytes)
 	dirty_set(pg, npages, !zero);
 	page_layer.nused -= npages;
 	run_give(pg, npages, zero ? 0 : npages);
-	purge_due();
+	purge_due(npages);
 	lock_drop(LOCK_PAGE);
 }

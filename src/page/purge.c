@@ -20,6 +20,8 @@
 
 #define DIRTY_SLACK ((size_t)64)        /* 4 MiB */
 #define DECAY_MS 500U
+/* A run of so many pages that is twice what remains in use is not kept. */
+#define MOST_MIN ((size_t)1536)         /* 96 MiB */
 
 /* Free memory that a program which asks for no more pages is relieved of. */
 #define SURPLUS_MIN ((size_t)128)       /* 8 MiB, and a quarter of what is in use */
@@ -141,11 +143,14 @@ decay(uint64_t now)
 }
 
 void
-purge_due(void)
+purge_due(size_t npages)
 {
-	size_t cap = dirty_cap();
 	uint64_t now;
+	size_t cap;
 
+	if (npages >= MOST_MIN && npages / 2 >= page_layer.nused && page_layer.ndirty >= npages)
+		purge_down_to(page_layer.ndirty - npages);
+	cap = dirty_cap();
 	if (page_layer.ndirty > cap)
 		purge_down_to(cap - cap / 4);
 	if (page_layer.ndirty != 0 && (now = env_clock_ms()) >= decay_at)
@@ -167,7 +172,7 @@ page_tick(void)
 			decay_floor = page_layer.ndirty;
 		if (page_layer.ndirty != 0 && decay_floor == page_layer.ndirty)
 			store_relaxed(&page_rest, true);
-		purge_due();
+		purge_due(0);
 		store_relaxed(&decay_at, now + DECAY_MS);
 	}
 	lock_drop(LOCK_PAGE);

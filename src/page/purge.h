@@ -12,7 +12,7 @@ void purge_saw_dirty(void);
 void purge_saw_used(void);
 /* Purges runs from the highest down until at most `keep` pages are dirty; true if any was. */
 bool purge_down_to(size_t keep);
-/* Applies the cap and the decay. */
-void purge_due(void);
+/* Applies the cap and the decay, when so many pages have just been given back in one run. */
+void purge_due(size_t npages);
 
 #endif

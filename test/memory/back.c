@@ -278,6 +278,25 @@ replaced_for_a_sleeper(void *arg)
 	return phkmalloc_check() != 0;
 }
 
+/* One block is most of what the program has. */
+static int
+most_of_it(void *arg)
+{
+	void *p, *q[20];
+
+	(void)arg;
+	level->start = status_kib("RssAnon:");
+	for (size_t i = 0; i < 20; i++)
+		memset(q[i] = malloc(MB), 1, MB);
+	memset(p = malloc(150 * MB), 1, 150 * MB);
+	level->full = status_kib("RssAnon:");
+	free(p);
+	level->freed = status_kib("RssAnon:");
+	for (size_t i = 0; i < 20; i++)
+		free(q[i]);
+	return phkmalloc_check() != 0;
+}
+
 #define IDLE ((size_t)1000)
 static pthread_barrier_t there, done, end;
 
@@ -399,6 +418,12 @@ main(void)
 	    level->full, level->freed);
 	ok(e.status == 0 && level->freed < level->full + 4 * 1024,
 	    "what it allocated does not stay while others need memory in its place");
+	child_run(&e, most_of_it, NULL);
+	printf("# most of it: RSS at start %zu KiB, full %zu KiB, freed %zu KiB\n", level->start,
+	    level->full, level->freed);
+	ok(e.status == 0 && level->full > level->start + 165 * 1024 &&
+	    level->freed < level->start + 30 * 1024,
+	    "one block that was most of what a program has goes back at once");
 	child_run(&e, idle_threads, NULL);
 	printf("# idle threads: %zu KiB each\n", (level->full - level->start) / IDLE);
 	ok(e.status == 0 && (level->full - level->start) / IDLE <= (ospage == 4 ? 16 : 4 * ospage),

@@ -2,6 +2,7 @@
 #include "chunk/kept.h"
 #include "heap/heap.h"
 #include "large/large.h"
+#include "os/lock.h"
 #include "page/page_alloc.h"
 #include "unit.h"
 
@@ -92,7 +93,7 @@ bounded(void)
 	promise(page_dir_find(p[0])->large.npages == 1 && kept_npages() == KEPT_MAX - 1,
 	    "and when lengths change, those of today");
 	free(p[0]);
-	p[0] = malloc(PAGES(KEPT_NPAGES + 1));
+	p[0] = malloc(PAGES(KEPT_LENGTH_MAX + 1));
 	free(p[0]);
 	promise(word_of(p[0]) != MALLOC_RUN_KEPT, "what is longer goes back");
 }
@@ -110,7 +111,7 @@ static void *
 keep_theirs(void *arg)
 {
 	(void)arg;
-	theirs = malloc(PAGES(5));
+	theirs = malloc(PAGES(3));
 	free(theirs);
 	return NULL;
 }
@@ -150,7 +151,7 @@ others(void)
 static void
 stale(void)
 {
-	void *p = malloc(PAGES(6)), *q;
+	void *p = malloc(PAGES(4)), *q;
 	struct pginfo *pg = page_dir_find(p);
 
 	free(p);
@@ -158,7 +159,7 @@ stale(void)
 	q = malloc(PAGES(2));
 	if (q == p)
 		in_thread(free_ours, q);
-	promise(q == p && pg->owner == MALLOC_RUN_KEPT && kept_take(owner_self, 6) == NULL,
+	promise(q == p && pg->owner == MALLOC_RUN_KEPT && kept_take(owner_self, 4) == NULL,
 	    "a run that has become shorter meanwhile is not taken for what it was");
 	promise(page_check(unit_complain) == 0, "and nothing is lost");
 }
@@ -214,10 +215,23 @@ together(void)
 	promise(page_check(unit_complain) == 0, "also after a trim");
 }
 
+/* The page lock was waited for, or a thread thinks so. */
+static void
+crowd(void)
+{
+	lock_nwaits[LOCK_PAGE]++;
+}
+
 int
 main(void)
 {
+	void *p;
+
 	free(malloc(1));
+	p = malloc(PAGES(2));
+	free(p);
+	promise(word_of(p) != MALLOC_RUN_KEPT, "where no threads meet nothing is kept");
+	crowd();
 	same_again();
 	bounded();
 	others();
