@@ -355,10 +355,11 @@ ifree_sized(void *p, size_t n, size_t alignment, bool exact, const char *func)
 		fault = PTR_WRONG_ALIGNMENT;
 	else if (fault == PTR_OK && !fits)
 		fault = PTR_WRONG_SIZE;
-	if (fault == PTR_OK)
-		ifree(p, func);
-	else
+	if (fault != PTR_OK)
 		heap_report(func, fault, p, n);
+	/* Going on, it is the pointer that counts. */
+	if (fault == PTR_OK || fault == PTR_WRONG_SIZE || fault == PTR_WRONG_ALIGNMENT)
+		ifree(p, func);
 }
 
 /* --- resizing ----------------------------------------------------------------------------- */

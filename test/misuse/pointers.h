@@ -400,6 +400,17 @@ static int delete_tiny_elsewhere(size_t n) { return wrong_size(n, n / 3, by_new_
 static int delete_tiny(size_t n) { return wrong_size(n, n / 3, by_delete_sized); }
 static int aligned_twice(size_t n) { return wrong_size(n, n * 2 + 20, by_delete_aligned); }
 
+/* What is free by then is found to be so. */
+static int
+sized_twice_free(size_t n)
+{
+	char *p = with_neighbour(n);
+
+	by_free_sized(p, n * 2 + 20);
+	free(p);
+	return 0;
+}
+
 static int
 zero_too_much(size_t n)
 {
