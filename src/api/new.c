@@ -26,7 +26,17 @@ __attribute__((weak)) void _ZSt17__throw_bad_allocv(void);
 #define PROGRAM(type, op, symbol, ...) \
 	extern EXPORT type program_##op(__VA_ARGS__) __asm__(#symbol); \
 	static type own_##op(__VA_ARGS__) __attribute__((alias(#symbol)))
-#define REPLACED(op) UNLIKELY(own_address((uintptr_t)own_##op) != (uintptr_t)program_##op)
+PROGRAM(void *, new, _Znwm, size_t n);
+PROGRAM(void *, new_array, _Znam, size_t n);
+PROGRAM(void *, new_aligned, _ZnwmSt11align_val_t, size_t n, size_t a);
+PROGRAM(void *, new_array_aligned, _ZnamSt11align_val_t, size_t n, size_t a);
+PROGRAM(void, delete, _ZdlPv, void *p);
+PROGRAM(void, delete_array, _ZdaPv, void *p);
+PROGRAM(void, delete_aligned, _ZdlPvSt11align_val_t, void *p, size_t a);
+PROGRAM(void, delete_array_aligned, _ZdaPvSt11align_val_t, void *p, size_t a);
+
+/* Known by now: none of them is replaced. A program that replaces some is asked each time. */
+static bool all_own;
 
 /* Two names are two functions to the compiler, who must not know where the one comes from. */
 ALWAYS_INLINE uintptr_t
@@ -36,14 +46,16 @@ own_address(uintptr_t own)
 	return own;
 }
 
-PROGRAM(void *, new, _Znwm, size_t n);
-PROGRAM(void *, new_array, _Znam, size_t n);
-PROGRAM(void *, new_aligned, _ZnwmSt11align_val_t, size_t n, size_t a);
-PROGRAM(void *, new_array_aligned, _ZnamSt11align_val_t, size_t n, size_t a);
-PROGRAM(void, delete, _ZdlPv, void *p);
-PROGRAM(void, delete_array, _ZdaPv, void *p);
-PROGRAM(void, delete_aligned, _ZdlPvSt11align_val_t, void *p, size_t a);
-PROGRAM(void, delete_array_aligned, _ZdaPvSt11align_val_t, void *p, size_t a);
+#define IS_OTHER(op) ((uintptr_t)program_##op != own_address((uintptr_t)own_##op))
+
+static void
+look(void)
+{
+	if (!IS_OTHER(new) && !IS_OTHER(new_array) && !IS_OTHER(new_aligned) &&
+	    !IS_OTHER(new_array_aligned) && !IS_OTHER(delete) && !IS_OTHER(delete_array) &&
+	    !IS_OTHER(delete_aligned) && !IS_OTHER(delete_array_aligned))
+		store_relaxed(&all_own, true);
+}
 
 /* A call of an operator new that may throw. */
 struct asked {
@@ -207,6 +219,68 @@ delete_aligned_sized(void *p, size_t n, size_t alignment, bool array)
 	ifree_sized(p, n, alignment_of(alignment), true, DELETE_ALIGNED_NAME(array));
 }
 
+/* What a form is beside the plain one. */
+#define ARRAY 1U
+#define ALIGNED_TO 2U
+#define NOTHROW 4U
+#define SIZED 8U
+
+/* A form of new as the standard has it: by the program's own, where one that it comes to is. */
+static NOINLINE void *
+new_asked(size_t n, size_t a, unsigned form)
+{
+	bool array = (form & ARRAY) != 0, may_fail = (form & NOTHROW) != 0;
+	void *(*take)(size_t) = NULL;
+	void *(*take_aligned)(size_t, size_t) = NULL;
+
+	look();
+	if ((form & ALIGNED_TO) != 0) {
+		if (array && IS_OTHER(new_array_aligned))
+			take_aligned = program_new_array_aligned;
+		else if (IS_OTHER(new_aligned))
+			take_aligned = program_new_aligned;
+		else
+			return new_aligned(n, a, array, may_fail);
+		return may_fail ? new_aligned_caught(take_aligned, n, a) : take_aligned(n, a);
+	}
+	if (array && IS_OTHER(new_array))
+		take = program_new_array;
+	else if (IS_OTHER(new))
+		take = program_new;
+	else
+		return new_fast(n, array, may_fail);
+	return may_fail ? new_caught(take, n) : take(n);
+}
+
+/* The same for delete. */
+static NOINLINE void
+delete_asked(void *p, size_t n, size_t a, unsigned form)
+{
+	bool array = (form & ARRAY) != 0;
+
+	look();
+	if ((form & ALIGNED_TO) != 0) {
+		if (array && IS_OTHER(delete_array_aligned))
+			program_delete_array_aligned(p, a);
+		else if (IS_OTHER(delete_aligned))
+			program_delete_aligned(p, a);
+		else if ((form & SIZED) != 0)
+			delete_aligned_sized(p, n, a, array);
+		else
+			delete_aligned(p, a, array);
+	} else if (array && IS_OTHER(delete_array)) {
+		program_delete_array(p);
+	} else if (IS_OTHER(delete)) {
+		program_delete(p);
+	} else if ((form & SIZED) != 0) {
+		delete_sized(p, n, array);
+	} else {
+		api_free(p, DELETE_NAME(array));
+	}
+}
+
+#define ASKED UNLIKELY(!load_once(&all_own))
+
 /* A name for the linker, which a program may have for itself. */
 #define NEW(name, ...) \
 	EXPORT void *name(__VA_ARGS__); __attribute__((weak)) EXPORT FAST void *name(__VA_ARGS__)
@@ -217,117 +291,85 @@ delete_aligned_sized(void *p, size_t n, size_t alignment, bool array)
 NEW(_Znwm, size_t n) { return new_fast(n, false, false); }
 NEW(_Znam, size_t n)
 {
-	return REPLACED(new) ? program_new(n) : new_fast(n, true, false);
+	return ASKED ? new_asked(n, 0, ARRAY) : new_fast(n, true, false);
 }
 NEW(_ZnwmRKSt9nothrow_t, size_t n, const void *t)
 {
 	(void)t;
-	return REPLACED(new) ? new_caught(program_new, n) : new_fast(n, false, true);
+	return ASKED ? new_asked(n, 0, NOTHROW) : new_fast(n, false, true);
 }
 NEW(_ZnamRKSt9nothrow_t, size_t n, const void *t)
 {
 	(void)t;
-	return REPLACED(new_array) || REPLACED(new) ? new_caught(program_new_array, n) :
-	    new_fast(n, true, true);
+	return ASKED ? new_asked(n, 0, ARRAY | NOTHROW) : new_fast(n, true, true);
 }
 
 /* the same with std::align_val_t */
 NEW(_ZnwmSt11align_val_t, size_t n, size_t a) { return new_aligned(n, a, false, false); }
-NEW(_ZnamSt11align_val_t, size_t n, size_t a)
-{
-	return REPLACED(new_aligned) ? program_new_aligned(n, a) : new_aligned(n, a, true, false);
-}
+NEW(_ZnamSt11align_val_t, size_t n, size_t a) { return new_asked(n, a, ARRAY | ALIGNED_TO); }
 NEW(_ZnwmSt11align_val_tRKSt9nothrow_t, size_t n, size_t a, const void *t)
 {
 	(void)t;
-	return REPLACED(new_aligned) ? new_aligned_caught(program_new_aligned, n, a) :
-	    new_aligned(n, a, false, true);
+	return new_asked(n, a, ALIGNED_TO | NOTHROW);
 }
 NEW(_ZnamSt11align_val_tRKSt9nothrow_t, size_t n, size_t a, const void *t)
 {
 	(void)t;
-	return REPLACED(new_array_aligned) || REPLACED(new_aligned) ?
-	    new_aligned_caught(program_new_array_aligned, n, a) : new_aligned(n, a, true, true);
+	return new_asked(n, a, ARRAY | ALIGNED_TO | NOTHROW);
 }
 
 /* delete(void *), delete[](void *), with std::nothrow_t const & */
 DELETE(_ZdlPv, void *p) { api_free(p, DELETE_NAME(false)); }
 DELETE(_ZdaPv, void *p)
 {
-	if (REPLACED(delete))
-		program_delete(p);
+	if (ASKED)
+		delete_asked(p, 0, 0, ARRAY);
 	else
 		api_free(p, DELETE_NAME(true));
 }
-DELETE(_ZdlPvRKSt9nothrow_t, void *p, const void *t)
-{
-	(void)t;
-	if (REPLACED(delete))
-		program_delete(p);
-	else
-		api_free(p, DELETE_NAME(false));
-}
-DELETE(_ZdaPvRKSt9nothrow_t, void *p, const void *t)
-{
-	(void)t;
-	if (REPLACED(delete_array) || REPLACED(delete))
-		program_delete_array(p);
-	else
-		api_free(p, DELETE_NAME(true));
-}
+DELETE(_ZdlPvRKSt9nothrow_t, void *p, const void *t) { (void)t; delete_asked(p, 0, 0, 0); }
+DELETE(_ZdaPvRKSt9nothrow_t, void *p, const void *t) { (void)t; delete_asked(p, 0, 0, ARRAY); }
 
 /* the same with std::align_val_t */
 DELETE(_ZdlPvSt11align_val_t, void *p, size_t a) { delete_aligned(p, a, false); }
 DELETE(_ZdaPvSt11align_val_t, void *p, size_t a)
 {
-	if (REPLACED(delete_aligned))
-		program_delete_aligned(p, a);
+	if (ASKED)
+		delete_asked(p, 0, a, ARRAY | ALIGNED_TO);
 	else
 		delete_aligned(p, a, true);
 }
 DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, void *p, size_t a, const void *t)
 {
 	(void)t;
-	if (REPLACED(delete_aligned))
-		program_delete_aligned(p, a);
-	else
-		delete_aligned(p, a, false);
+	delete_asked(p, 0, a, ALIGNED_TO);
 }
 DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, void *p, size_t a, const void *t)
 {
 	(void)t;
-	if (REPLACED(delete_array_aligned) || REPLACED(delete_aligned))
-		program_delete_array_aligned(p, a);
-	else
-		delete_aligned(p, a, true);
+	delete_asked(p, 0, a, ARRAY | ALIGNED_TO);
 }
 
 /* delete(void *, size_t), delete[](void *, size_t), with std::align_val_t */
 DELETE(_ZdlPvm, void *p, size_t n)
 {
-	if (REPLACED(delete))
-		program_delete(p);
+	if (ASKED)
+		delete_asked(p, n, 0, SIZED);
 	else
 		delete_sized(p, n, false);
 }
 DELETE(_ZdaPvm, void *p, size_t n)
 {
-	if (REPLACED(delete_array) || REPLACED(delete))
-		program_delete_array(p);
+	if (ASKED)
+		delete_asked(p, n, 0, ARRAY | SIZED);
 	else
 		delete_sized(p, n, true);
 }
 DELETE(_ZdlPvmSt11align_val_t, void *p, size_t n, size_t a)
 {
-	if (REPLACED(delete_aligned))
-		program_delete_aligned(p, a);
-	else
-		delete_aligned_sized(p, n, a, false);
+	delete_asked(p, n, a, ALIGNED_TO | SIZED);
 }
 DELETE(_ZdaPvmSt11align_val_t, void *p, size_t n, size_t a)
 {
-	if (REPLACED(delete_array_aligned) || REPLACED(delete_aligned))
-		program_delete_array_aligned(p, a);
-	else
-		delete_aligned_sized(p, n, a, true);
+	delete_asked(p, n, a, ARRAY | ALIGNED_TO | SIZED);
 }

@@ -9,6 +9,8 @@
 #include "page/guard.h"
 #include "page/page_alloc.h"
 
+#include <string.h>
+
 /* Of so many runs there is no room for one takes the place of others: sizes change. */
 #define FULL_TURNS 4U
 /* Runs that a thread keeps after somebody had to wait for the page lock. */
@@ -43,6 +45,12 @@ give_back(struct pginfo *pg)
 struct pginfo *
 kept_take(struct owner *o, size_t npages)
 {
+	uint64_t any;
+
+	_Static_assert(sizeof(any) == sizeof(o->kept_npages), "all in one word");
+	memcpy(&any, o->kept_npages, sizeof(any));
+	if (LIKELY(any == 0))
+		return NULL;
 	for (unsigned i = 0; i < KEPT_MAX; i++) {
 		struct pginfo *pg = o->kept[i];
 
