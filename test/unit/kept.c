@@ -165,7 +165,7 @@ stale(void)
 }
 
 struct circle {
-	void *_Atomic slot[16];
+	void *slot[16]; /* atomic */
 };
 
 /* Threads swap blocks of all lengths, and one of them trims. */
