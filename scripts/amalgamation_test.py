@@ -132,10 +132,8 @@ def optimized(folder, work):
         if shutil.which(compiler[0]) is None:
             skip(promise, f"{compiler[0]} is not installed")
             continue
-        # In several parts: what one part has to itself another does not find.
-        parts = ["-flto=2"] if compiler == CC else ["-flto"]
-        ok(small(compiler, "small.c", SMALL, [f"-I{folder}", *parts,
-                                              os.path.join(folder, "phkmalloc.c")], work), promise)
+        with_it = [f"-I{folder}", "-flto", os.path.join(folder, "phkmalloc.c")]
+        ok(small(compiler, "small.c", SMALL, with_it, work), promise)
 
 
 def others(folder, target, work):

@@ -269,6 +269,9 @@ keep_owner(struct snapshot *s, const struct owner_figures *owner)
 	s->owners[s->owner_count++] = *owner;
 }
 
+/* What is read of an owner at once. */
+#define SPANS 6
+
 /* The list only grows, at its front; one that comes back to itself is damaged. */
 static bool
 read_owners(struct reader *r, struct owner_sums *o, bool keep)
@@ -283,7 +286,7 @@ read_owners(struct reader *r, struct owner_sums *o, bool keep)
 	for (uint64_t i = 0; owner != 0; i++) {
 		uint64_t next;
 		struct owner_figures f = { .address = owner };
-		struct span spans[] = {
+		struct span spans[SPANS] = {
 			{ .address = owner + d->owner_next, .to = &next, .nbytes = 8 },
 			{ .address = owner + d->owner_state, .to = &f.state, .nbytes = 4 },
 			{ .address = owner + d->owner_thread, .to = &f.thread, .nbytes = 4 },
@@ -299,8 +302,8 @@ read_owners(struct reader *r, struct owner_sums *o, bool keep)
 			return false;
 		if ((i & (i - 1)) == 0)
 			seen = owner;
-		target_read_spans(r->t, spans, 6);
-		for (int k = 0; k < 6; k++)
+		target_read_spans(r->t, spans, SPANS);
+		for (int k = 0; k < SPANS; k++)
 			if (!spans[k].done)
 				return false;
 		o->count[f.state < 2 ? f.state : 2]++;

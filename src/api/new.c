@@ -73,22 +73,6 @@ ask(void *arg)
 	q->p = q->take != NULL ? q->take(q->n) : q->take_aligned(q->n, q->a);
 }
 
-static COLD void *
-new_caught(void *(*take)(size_t n), size_t n)
-{
-	struct asked q = { .take = take, .n = n };
-
-	return api_threw(ask, &q) ? NULL : q.p;
-}
-
-static COLD void *
-new_aligned_caught(void *(*take)(size_t n, size_t a), size_t n, size_t a)
-{
-	struct asked q = { .take_aligned = take, .n = n, .a = a };
-
-	return api_threw(ask, &q) ? NULL : q.p;
-}
-
 static void
 call_handler(void *arg)
 {
@@ -230,26 +214,27 @@ static NOINLINE void *
 new_asked(size_t n, size_t a, unsigned form)
 {
 	bool array = (form & ARRAY) != 0, may_fail = (form & NOTHROW) != 0;
-	void *(*take)(size_t) = NULL;
-	void *(*take_aligned)(size_t, size_t) = NULL;
+	struct asked q = { .n = n, .a = a };
 
 	look();
 	if ((form & ALIGNED_TO) != 0) {
 		if (array && IS_OTHER(new_array_aligned))
-			take_aligned = program_new_array_aligned;
+			q.take_aligned = program_new_array_aligned;
 		else if (IS_OTHER(new_aligned))
-			take_aligned = program_new_aligned;
+			q.take_aligned = program_new_aligned;
 		else
 			return new_aligned(n, a, array, may_fail);
-		return may_fail ? new_aligned_caught(take_aligned, n, a) : take_aligned(n, a);
-	}
-	if (array && IS_OTHER(new_array))
-		take = program_new_array;
-	else if (IS_OTHER(new))
-		take = program_new;
-	else
+	} else if (array && IS_OTHER(new_array)) {
+		q.take = program_new_array;
+	} else if (IS_OTHER(new)) {
+		q.take = program_new;
+	} else {
 		return new_fast(n, array, may_fail);
-	return may_fail ? new_caught(take, n) : take(n);
+	}
+	if (may_fail)
+		return api_threw(ask, &q) ? NULL : q.p;
+	ask(&q);
+	return q.p;
 }
 
 /* The same for delete. */

@@ -58,8 +58,10 @@ kept_take(struct owner *o, size_t npages)
 			continue;
 		store_relaxed(&o->kept[i], NULL);
 		o->kept_npages[i] = 0;
-		if (pg->large.npages == npages)
+		if (pg->large.npages == npages) {
+			run_reset(pg, npages);
 			return pg;
+		}
 		/* It was given back, and is another thread's of another length meanwhile. */
 		pages_give(pg, pg->large.npages);
 	}
@@ -86,10 +88,8 @@ place_for(struct owner *o, size_t npages)
 	/* Once around is all that it keeps, whatever it was taken to be. */
 	for (unsigned i = 0; i < KEPT_MAX && (at == KEPT_MAX || npages > KEPT_NPAGES); i++) {
 		at = (turn / FULL_TURNS + i) % KEPT_MAX;
-		if (is_kept(o->kept[at])) {
+		if (give_back(o->kept[at]))
 			npages -= o->kept_npages[at];
-			(void)give_back(o->kept[at]);
-		}
 		store_relaxed(&o->kept[at], NULL);
 		o->kept_npages[at] = 0;
 	}
@@ -137,10 +137,7 @@ kept_release(struct owner *o)
 {
 	bool any = false;
 
-	for (unsigned i = 0; i < KEPT_MAX; i++) {
-		struct pginfo *pg = load_relaxed(&o->kept[i]);
-
-		any |= pg != NULL && give_back(pg);
-	}
+	for (unsigned i = 0; i < KEPT_MAX; i++)
+		any |= give_back(load_relaxed(&o->kept[i]));
 	return any;
 }

@@ -12,7 +12,7 @@
 
 #include "chunk/owner.h"
 
-/* A run of npages, which is MALLOC_RUN_MOVING then; NULL when none is kept. The caller's owner. */
+/* A run of npages, as pages_take gives one; NULL when none is kept. The caller's owner. */
 struct pginfo *kept_take(struct owner *o, size_t npages);
 /* Keeps a run that is MALLOC_RUN_MOVING; false when that is not to be. The caller's owner. */
 bool kept_put(struct owner *o, struct pginfo *pg);

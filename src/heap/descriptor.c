@@ -85,6 +85,8 @@ const struct phkmalloc_descriptor phk_descriptor = {
 
 _Static_assert(sizeof(struct phkmalloc_descriptor) == PHKMALLOC_DESCRIPTOR_NBYTES,
     "programs that were linked before copy as much");
+_Static_assert(offsetof(struct owner, large_nfree) ==
+    offsetof(struct owner, large_nmalloc) + sizeof(uint64_t), "tools read both at once");
 _Static_assert(sizeof(struct phkmalloc_watch) == sizeof(owner_watch), "tools write all of it");
 _Static_assert(sizeof(struct phkmalloc_stacks) == sizeof(stack_table), "tools read it as theirs");
 _Static_assert(sizeof(struct phkmalloc_samples) == sizeof(sample_counts), "the same, too");

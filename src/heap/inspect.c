@@ -40,7 +40,7 @@ entry_add(struct heap_figures *f, const struct pginfo *pg)
 		f->free_nbytes += (size_t)pg->free.npages << malloc_pageshift;
 		return pg->free.npages;
 	}
-	if (kind == MALLOC_RUN_MOVING || kind == MALLOC_RUN_KEPT)
+	if (page_dir_is_idle(kind))
 		return pg->large.npages;
 	if (kind != MALLOC_FIRST || pg->large.guard)
 		return 1;

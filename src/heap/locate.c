@@ -39,8 +39,7 @@ locate(const void *p, struct place *place)
 		place->end = place->start + (place->npages << malloc_pageshift);
 		return PTR_FREE_PAGE;
 	}
-	if ((kind == MALLOC_RUN_MOVING || kind == MALLOC_RUN_KEPT) &&
-	    first + first->large.npages > pg) {
+	if (page_dir_is_idle(kind) && first + first->large.npages > pg) {
 		place->kind = PLACE_FREE_RUN;
 		place->npages = first->large.npages;
 		place->end = place->start + (place->npages << malloc_pageshift);

@@ -45,19 +45,14 @@ malloc_pages(size_t n, size_t alignment, bool *zero)
 	/* A thread that comes again and again is to keep what it frees. */
 	if (npages <= KEPT_LENGTH_MAX && UNLIKELY(owner_self == &owner_none))
 		(void)owner_attach();
-	if (align == 1 && npages <= KEPT_LENGTH_MAX)
+	*zero = false;
+	if (align == 1)
 		pg = kept_take(owner_self, npages);
-	if (pg != NULL) {
-		*zero = false;
-		run_reset(pg, npages);
-		pg->large.nbytes = n;
-		store_release(&pg->owner, MALLOC_FIRST);
-	} else {
+	if (pg == NULL)
 		pg = pages_take(npages, align, zero);
-		if (pg == NULL)
-			return NULL;
-		pg->large.nbytes = n;
-	}
+	if (pg == NULL)
+		return NULL;
+	pg->large.nbytes = n;
 	count(&owner_self->large_nmalloc, &large_nmalloc);
 	return page_address(pg);
 }

@@ -136,6 +136,13 @@ struct arena {
 extern struct arena arenas[ARENA_MAX] HIDDEN;
 extern unsigned arena_count HIDDEN;
 
+/* Whether the entry begins a run of large.npages that is no allocation, and not in the tree. */
+ALWAYS_INLINE bool
+page_dir_is_idle(uintptr_t kind)
+{
+	return kind == MALLOC_RUN_MOVING || kind == MALLOC_RUN_KEPT;
+}
+
 /* Says what a page is. Page lock held, or the page is nobody's but the caller's. */
 ALWAYS_INLINE void
 page_dir_set(struct pginfo *pg, uintptr_t kind)

@@ -60,8 +60,7 @@ check_arena(struct walk *k, const struct arena *a)
 			after_free = pg->free.lent == NULL;
 		} else {
 			after_free = false;
-			if (kind == MALLOC_FIRST || kind == MALLOC_RUN_MOVING ||
-			    kind == MALLOC_RUN_KEPT)
+			if (kind == MALLOC_FIRST || page_dir_is_idle(kind))
 				npages = pg->large.npages;
 			expect(k, kind > MALLOC_FREE && kind != MALLOC_FOLLOW,
 			    "P2: page belongs to nothing", pg);

@@ -208,6 +208,7 @@ run_reset(struct pginfo *first, size_t npages)
 	first->large.sampled = 0;
 	first->large.start = 0;
 	first->large.nbytes = npages << malloc_pageshift;
+	page_dir_set(first, MALLOC_FIRST);
 }
 
 struct pginfo *
@@ -226,6 +227,5 @@ run_take(size_t npages, size_t align, size_t *ndirty)
 		first += env_random() % (run->free.npages - need + 1);
 	*ndirty = run_cut(run, first, npages);
 	run_reset(first, npages);
-	page_dir_set(first, MALLOC_FIRST);
 	return first;
 }

@@ -45,7 +45,7 @@ add_entry(const struct pginfo *pg)
 
 	if (kind == MALLOC_FREE)
 		return pg->free.npages;
-	if (kind == MALLOC_RUN_MOVING || kind == MALLOC_RUN_KEPT)
+	if (page_dir_is_idle(kind))
 		return pg->large.npages;
 	if (kind == MALLOC_FIRST && !pg->large.guard) {
 		add(pg->large.allocated, (double)pg->large.nbytes, 1);

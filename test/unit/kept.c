@@ -106,7 +106,7 @@ free_ours(void *p)
 	return NULL;
 }
 
-/* Keeps one, waits until it has been quiet for long, and leaves the next step to another. */
+/* Allocates and frees one, and ends. */
 static void *
 keep_theirs(void *arg)
 {
@@ -168,7 +168,7 @@ struct circle {
 	void *slot[16]; /* atomic */
 };
 
-/* Threads swap blocks of all lengths, and one of them trims. */
+/* Threads swap blocks of all lengths, and now and then one trims. */
 static void *
 swap(void *arg)
 {

@@ -130,9 +130,8 @@ static void
 print_points(void)
 {
 	void *chunk = malloc(100), *freed = malloc(100), *far = malloc(100);
-	char *large = malloc(300000), *gone = malloc(1700000);
-	char *behind = malloc(100000);
-	uintptr_t was = (uintptr_t)freed, inside = (uintptr_t)gone + 1690000;
+	char *large = malloc(300000), *gone = malloc(700000), *behind = malloc(100000);
+	uintptr_t was = (uintptr_t)freed, inside = (uintptr_t)gone + 690000;
 	pthread_t t;
 
 	free(freed);
