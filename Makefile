@@ -104,7 +104,8 @@ clean:
 -include $(OBJ:.o=.d)
 -include scripts/scripts.mk test/test.mk test/unit/unit.mk test/port/port.mk bench/bench.mk
 -include classic/classic.mk tools/tools.mk test/trace/trace.mk revisited/revisited.mk
--include test/unit/sanitize.mk test/model/model.mk test/fuzz/fuzz.mk test/soak/soak.mk
+-include test/unit/sanitize.mk test/model/model.mk test/fuzz/fuzz.mk test/soak/soak.mk \
+	test/bench/bench.mk
 -include scripts/coverage.mk
 
 .PHONY: all clean

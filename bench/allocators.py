@@ -9,11 +9,12 @@ import platform
 import subprocess
 
 LIBDIR = "/usr/lib/%s-linux-gnu/" % platform.machine()
-DEBIAN = (  # name, file, package
-    ("glibc", "libc.so.6", "libc6"),
-    ("mimalloc", "libmimalloc.so.2", "libmimalloc2.0"),
-    ("jemalloc", "libjemalloc.so.2", "libjemalloc2"),
-    ("tcmalloc", "libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"),
+DEBIAN = (  # name, file and package, in the newest release that has it first
+    ("glibc", ("libc.so.6", "libc6")),
+    ("mimalloc", ("libmimalloc.so.3", "libmimalloc3"), ("libmimalloc.so.2", "libmimalloc2.0")),
+    ("jemalloc", ("libjemalloc.so.2", "libjemalloc2")),
+    ("tcmalloc", ("libtcmalloc_minimal.so.4", "libtcmalloc-minimal4t64"),
+     ("libtcmalloc_minimal.so.4", "libtcmalloc-minimal4")),
 )
 SUBJECT = "phkmalloc"
 BASELINE = "glibc"
@@ -32,9 +33,29 @@ class Allocator:
 
 
 def debian_version(package):
+    """Of an installed package; else nothing."""
     found = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package],
                            capture_output=True, text=True)
     return found.stdout if found.returncode == 0 else ""
+
+
+def packaged(name, *choices):
+    """The allocator as Debian has it, or None."""
+    here = [c for c in choices if os.path.isfile(LIBDIR + c[0])]
+    if not here:
+        return None
+    versions = [debian_version(package) for _, package in here]
+    return Allocator(name, LIBDIR + here[0][0], version=next(filter(None, versions), ""))
+
+
+def missing_because(*choices):
+    return "package %s is not installed" % " or ".join(package for _, package in choices)
+
+
+def packages_missing():
+    """What to install for those that are not here: each a package, or a|b, of which one is."""
+    return ["|".join(package for _, package in choices) for name, *choices in DEBIAN
+            if not packaged(name, *choices)]
 
 
 def parse_peer(spec):
@@ -63,11 +84,12 @@ def find(subject_path, peers, only):
         found.append(Allocator(SUBJECT, subject_path, version="this tree"))
     else:
         missing.append("%s: %s is not built" % (SUBJECT, subject_path))
-    for name, file, package in DEBIAN:
-        if os.path.isfile(LIBDIR + file):
-            found.append(Allocator(name, LIBDIR + file, version=debian_version(package)))
+    for name, *choices in DEBIAN:
+        allocator = packaged(name, *choices)
+        if allocator:
+            found.append(allocator)
         else:
-            missing.append("%s: package %s is not installed" % (name, package))
+            missing.append(name + ": " + missing_because(*choices))
     found += [parse_peer(p) for p in peers]
     names = [a.name for a in found]
     if len(set(names)) < len(names):

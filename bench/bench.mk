@@ -15,7 +15,7 @@ BENCH_PEERS = $(addprefix --peer ,$(PEERS))
 
 .PHONY: bench bench-programs bench-setup bench-instructions
 
-bench: bench-setup bench-programs
+bench: bench-setup bench-programs $(SO)
 	bench/run.py --subject $(SO) --bin $(B)/bench --out $(BENCH_OUT) $(BENCH_PEERS) \
 		$(if $(RUNS),--runs $(RUNS)) $(if $(ONLY),--only $(ONLY)) \
 		$(if $(IDLE),--idle $(IDLE)) $(if $(GROUP),--group $(GROUP)) \
@@ -23,9 +23,9 @@ bench: bench-setup bench-programs
 		$(if $(ALLOCATORS),--allocators $(ALLOCATORS)) $(BENCH_ARGS)
 
 bench-setup:
-	bench/run.py --setup
+	@$(if $(filter no,$(SETUP)),:,bench/run.py --setup)
 
-bench-instructions: bench-setup bench-programs
+bench-instructions: bench-setup bench-programs $(SO)
 	bench/insn.py --subject $(SO) --bin $(B)/bench $(BENCH_PEERS) $(BENCH_ARGS)
 
 bench-programs: $(BENCH_PROGRAMS) $(B)/bench/launch

@@ -123,6 +123,10 @@ def main():
             found.remove(a)
     for line in missing:
         print("bench: skipped: " + line, file=sys.stderr)
+    names = [a.name for a in found]
+    for name in (allocators.SUBJECT, allocators.BASELINE):
+        if name not in names:
+            raise SystemExit("bench: %s is not there to be measured" % name)
     table = measure(options, found)
     text = as_markdown(table, found)
     print("\n" + text)

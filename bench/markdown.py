@@ -48,7 +48,7 @@ def per_workload(figures, metric, show):
             cell = number(ratios[a])
             if known and ratios[a] == min(known):
                 cell = "**%s**" % cell
-            if a == figures.baseline:
+            if a == figures.baseline and ratios[a] is not None:
                 cell += " (%s)" % show(figures.median(w, a, metric))
             cells.append(cell)
         rows.append([w] + cells)

@@ -33,12 +33,18 @@ class Log:
 
 
 def load(path):
+    """The rows of a file that Log wrote. One that is none, or cut short, is named."""
+    rows = []
     with open(path, newline="") as f:
-        rows = list(csv.DictReader(f))
-    for row in rows:
-        for key, value in row.items():
-            if key not in TEXT:
-                row[key] = float(value) if value else None
+        reader = csv.DictReader(f)
+        try:
+            for row in reader:
+                if None in row or None in row.values():     # too many cells, or too few
+                    raise ValueError
+                rows.append({k: row[k] if k in TEXT else float(row[k]) if row[k] else None
+                             for k in FIELDS})
+        except (KeyError, ValueError, csv.Error):
+            raise SystemExit("bench: %s: line %d is no run" % (path, reader.line_num)) from None
     return rows
 
 

@@ -62,23 +62,13 @@ def split(text):
 
 def setup():
     """Install the programs and peers that are missing, if that is allowed."""
-    wanted = [p for _, file, p in allocators.DEBIAN
-              if not os.path.isfile(allocators.LIBDIR + file)]
+    wanted = allocators.packages_missing()
     wanted += [w.package for w in workloads.ALL if not w.here()]
-    wanted += [p for p, tool in (("valgrind", "valgrind"),) if shutil.which(tool) is None]
-    wanted = sorted(set(wanted))
-    if not wanted:
-        return
-    if os.geteuid() != 0 or shutil.which("apt-get") is None:
-        print("bench: not installed, so skipped: " + " ".join(wanted), file=sys.stderr)
-        return
-    # RUNLEVEL=1: a package's server is not to be started
-    env = dict(os.environ, DEBIAN_FRONTEND="noninteractive", RUNLEVEL="1")
-    for command in (["update", "-q"], ["install", "-q", "-y", "--no-install-recommends"] + wanted):
-        done = subprocess.run(["apt-get"] + command, env=env, stdin=subprocess.DEVNULL,
-                              stdout=subprocess.DEVNULL)
-        if done.returncode != 0:
-            print("bench: apt-get %s failed" % command[0], file=sys.stderr)
+    wanted += ["valgrind"] if shutil.which("valgrind") is None else []
+    with tempfile.NamedTemporaryFile("w", prefix="bench") as packages:
+        packages.write("\n".join(wanted))
+        packages.flush()
+        subprocess.run([HERE + "/../scripts/setup.sh", "--optional", packages.name])
 
 
 def parse_report(path):
@@ -242,8 +232,12 @@ def say_what_is_here(chosen, found, missing):
 
 
 def write_reports(options):
-    with open(os.path.join(options.out, "about.json")) as f:
-        about = json.load(f)
+    path = os.path.join(options.out, "about.json")
+    with open(path) as f:
+        try:
+            about = json.load(f)
+        except ValueError as e:
+            raise SystemExit("bench: %s: %s" % (path, e)) from None
     rows = results.load(os.path.join(options.out, "results.csv"))
     if not rows:
         raise SystemExit("bench: no run to report in " + options.out)
@@ -285,7 +279,11 @@ def main():
             found.remove(a)
     for line in missing:
         print("bench: skipped: " + line, file=sys.stderr)
-    if options.baseline not in [a.name for a in found] or not chosen:
+    names = [a.name for a in found]
+    asked_for = split(options.allocators) or [allocators.SUBJECT]
+    if allocators.SUBJECT in asked_for and allocators.SUBJECT not in names:
+        raise SystemExit("bench: %s is not there to be measured" % allocators.SUBJECT)
+    if options.baseline not in names or not chosen:
         raise SystemExit("bench: nothing to compare")
     os.makedirs(options.out, exist_ok=True)
     about = {"machine": machine(), "date": time.strftime("%Y-%m-%d"), "runs": options.runs,
@@ -302,4 +300,7 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except OSError as problem:
+        sys.exit("bench: %s" % problem)

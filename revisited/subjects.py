@@ -2,46 +2,44 @@
 
 import ctypes
 import os
-import platform
 import resource
 import subprocess
+import sys
 
-LIBDIR = "/usr/lib/%s-linux-gnu/" % platform.machine()
-# Name, file below the build folder or Debian's folder, package.
-SUBJECTS = (
-    ("kingsley", "classic/libkingsley.so", None),
-    ("firstfit", "classic/libfirstfit.so", None),
-    ("phk1996", "classic/libphk1996.so", None),
-    ("glibc", "libc.so.6", "libc6"),
-    ("mimalloc", "libmimalloc.so.2", "libmimalloc2.0"),
-    ("jemalloc", "libjemalloc.so.2", "libjemalloc2"),
-    ("tcmalloc", "libtcmalloc_minimal.so.4", "libtcmalloc-minimal4"),
-    ("phkmalloc", "libphkmalloc.so", None),
-)
-NAMES = tuple(s[0] for s in SUBJECTS)
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "bench"))
+import allocators  # noqa: E402  (of another folder)
+
+OWN = {  # name to file below the build folder
+    "kingsley": "classic/libkingsley.so",
+    "firstfit": "classic/libfirstfit.so",
+    "phk1996": "classic/libphk1996.so",
+    "phkmalloc": "libphkmalloc.so",
+}
+DEBIAN = {name: choices for name, *choices in allocators.DEBIAN}
+NAMES = ("kingsley", "firstfit", "phk1996", *DEBIAN, "phkmalloc")
 
 
 def find(build):
     """Name to path of those that are here; name to reason for the others."""
     here, missing = {}, {}
-    for name, file, package in SUBJECTS:
-        path = os.path.abspath(LIBDIR + file if package else os.path.join(build, file))
-        if os.path.isfile(path):
+    for name in NAMES:
+        if name in OWN:
+            path, why = os.path.abspath(os.path.join(build, OWN[name])), "not built"
+            path = path if os.path.isfile(path) else None
+        else:
+            found = allocators.packaged(name, *DEBIAN[name])
+            path, why = found and found.path, allocators.missing_because(*DEBIAN[name])
+        if path:
             here[name] = path
         else:
-            missing[name] = "package %s is not installed" % package if package else "not built"
+            missing[name] = why
     return here, missing
 
 
 def versions():
     """What Debian calls the versions of its allocators."""
-    out = {}
-    for name, _, package in SUBJECTS:
-        if package:
-            done = subprocess.run(["dpkg-query", "-W", "-f", "${Version}", package],
-                                  capture_output=True, text=True)
-            out[name] = done.stdout if done.returncode == 0 else "unknown"
-    return out
+    found = {name: allocators.packaged(name, *choices) for name, choices in DEBIAN.items()}
+    return {name: a and a.version or "unknown" for name, a in found.items()}
 
 
 def run(program, arguments, library, limit=60, setup=None):

@@ -20,7 +20,7 @@ FAULT = re.compile(r"^(\S+?:\d+:(\d+:)? (fatal error|warning|error|portability|p
                    r".*)$", re.MULTILINE)
 FOLDERS = {"src": ("src/*/*.c", "src/*/*.cc"), "classic": ("classic/*.c", "classic/test/*.c"),
            "tools": ("tools/*.c", "tools/replay/*.c"), "tools_test": ("tools/test/*.c",),
-           "bench": ("bench/*.c",), "revisited": ("revisited/*.c",),
+           "bench": ("bench/*.c", "test/bench/*.c"), "revisited": ("revisited/*.c",),
            "unit": ("test/unit/*.c", "test/fault/*.c"), "fuzz": ("test/fuzz/*.c",),
            "test": ("test/api/*.c", "test/api/*.cc", "test/attack/*.c", "test/life/*.c",
                     "test/misuse/*.c", "test/memory/*.c", "test/port/*.c", "test/property/*.c",
