@@ -10,6 +10,7 @@
  */
 #include "page/block.h"
 
+#include "base/backoff.h"
 #include "os/env.h"
 #include "os/lock.h"
 #include "os/vm.h"
@@ -18,15 +19,12 @@
 #include "page/runs.h"
 
 #define BLOCK_NUSED_MIN ((size_t)256) /* 16 MiB: of which a block is an eighth */
-#define SKIP_MIN 16U
-#define SKIP_MAX 4096U
 
 bool page_blocks;
 /* Page faults for a block take a quarter of a millisecond to one, a huge page a third of it. */
 uint64_t block_slow_ns = 700000;
 
-static unsigned skip;      /* blocks to leave alone */
-static unsigned skip_next; /* and how many after the next slow one; 0 when the last was fast */
+static struct backoff slow;
 
 /* Takes a free run out of the tree that is not to be used or purged, and the page lock off. */
 static void
@@ -55,24 +53,15 @@ block_bring(void)
 	    ((uintptr_t)page_address(first) & (VM_HUGE_NBYTES - 1)) != 0 ||
 	    dirty_count(first, BLOCK_NPAGES) != 0)
 		return;
-	if (skip != 0) {
-		skip--;
+	if (!backoff_over(&slow))
 		return;
-	}
 	block_out(first);
 	start = env_clock_ns();
 	/* The kernel wants to find an OS page to begin with. */
 	vm_populate(page_address(first), vm_pagesize);
 	done = vm_collapse(page_address(first), VM_HUGE_NBYTES);
 	lock_take(LOCK_PAGE);
-	if (done && env_clock_ns() - start <= block_slow_ns) {
-		skip_next = 0;
-	} else {
-		skip_next = skip_next == 0 ? SKIP_MIN : skip_next * 2;
-		if (skip_next > SKIP_MAX)
-			skip_next = SKIP_MAX;
-		skip = skip_next;
-	}
+	backoff_tried(&slow, done && env_clock_ns() - start <= block_slow_ns);
 	dirty_set(first, done ? BLOCK_NPAGES : 1, true);
 	run_return(first, done ? BLOCK_NPAGES : 1);
 }

@@ -13,6 +13,7 @@
 /* What has been seen of one class: nothing is ever written to its chunks. */
 struct seen {
 	size_t npages; /* new pages */
+	size_t came;   /* whose first chunk came with memory */
 	size_t none;   /* whose first chunk came without memory, before one came with it */
 	size_t first;  /* most bytes in memory with the first chunk of one */
 	size_t ahead;  /* most bytes in memory behind a chunk handed out */
@@ -49,6 +50,7 @@ take_pages(size_t size, size_t npages)
 			page = page_address(page_dir_find(p));
 			in = vm_resident(page, malloc_pagesize) * vm_pagesize;
 			seen.npages++;
+			seen.came += in != 0;
 			if (in == 0 && seen.first == 0)
 				seen.none++;
 			if (in > seen.first)
@@ -112,9 +114,18 @@ main(void)
 		puts("1..0 # SKIP the kernel does not bring memory in");
 		return 0;
 	}
+	chunk_populate_ns = UINT64_MAX;
+	promise(take_pages(96, 24).first == 0 || vm_faults == VM_FAULTS_SLOWLY,
+	    "where faults are not known to be slow nothing comes ahead");
+	promise(vm_faults != VM_FAULTS_UNKNOWN, "which has been tried out");
+	vm_faults = VM_FAULTS_QUICKLY;
+	promise(take_pages(112, 24).first == 0, "nor where they are quick");
+	vm_faults = VM_FAULTS_SLOWLY;
 	small();
 	middling();
 	reused();
+	chunk_populate_ns = 0;
+	promise(take_pages(3072, 46).came == 1, "after one that took long more are left to page faults");
 	promise(phkmalloc_check() == 0, "the heap is whole");
 	return unit_done();
 }
