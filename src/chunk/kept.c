@@ -42,22 +42,29 @@ give_back(struct pginfo *pg)
 	return true;
 }
 
+/* The place has none any more; by the thread itself. */
+static void
+place_clear(struct owner *o, unsigned at)
+{
+	store_relaxed(&o->kept[at], NULL);
+	o->kept_npages[at] = 0;
+}
+
 struct pginfo *
 kept_take(struct owner *o, size_t npages)
 {
-	uint64_t any;
+	uint64_t any[2];
 
 	_Static_assert(sizeof(any) == sizeof(o->kept_npages), "all in one word");
 	memcpy(&any, o->kept_npages, sizeof(any));
-	if (LIKELY(any == 0))
+	if (LIKELY((any[0] | any[1]) == 0))
 		return NULL;
 	for (unsigned i = 0; i < KEPT_MAX; i++) {
 		struct pginfo *pg = o->kept[i];
 
 		if (o->kept_npages[i] != npages || !claim(pg))
 			continue;
-		store_relaxed(&o->kept[i], NULL);
-		o->kept_npages[i] = 0;
+		place_clear(o, i);
 		if (pg->large.npages == npages) {
 			run_reset(pg, npages);
 			return pg;
@@ -68,30 +75,42 @@ kept_take(struct owner *o, size_t npages)
 	return NULL;
 }
 
-/* A place for a run of so many pages; KEPT_MAX when there is none now. */
+/* A place that is not taken, when npages more may be kept; else KEPT_MAX. */
 static unsigned
-place_for(struct owner *o, size_t npages)
+free_place(const struct owner *o, size_t npages)
 {
-	unsigned at = KEPT_MAX, turn;
+	unsigned at = KEPT_MAX;
 
 	for (unsigned i = 0; i < KEPT_MAX; i++) {
-		if (is_kept(o->kept[i]))
-			npages += o->kept_npages[i];
-		else
+		npages += o->kept_npages[i];
+		if (o->kept_npages[i] == 0)
 			at = i;
 	}
-	if (at != KEPT_MAX && npages <= KEPT_NPAGES)
+	return npages <= KEPT_NPAGES ? at : KEPT_MAX;
+}
+
+/* The same when what others have taken is counted as gone, or if it is time, after some went. */
+static unsigned
+make_place(struct owner *o, size_t npages)
+{
+	unsigned at, turn;
+
+	for (unsigned i = 0; i < KEPT_MAX; i++)
+		if (!is_kept(o->kept[i]))
+			place_clear(o, i);
+	at = free_place(o, npages);
+	if (at != KEPT_MAX)
 		return at;
 	turn = o->kept_turn++;
 	if (turn % FULL_TURNS != 0)
 		return KEPT_MAX;
 	/* Once around is all that it keeps, whatever it was taken to be. */
-	for (unsigned i = 0; i < KEPT_MAX && (at == KEPT_MAX || npages > KEPT_NPAGES); i++) {
-		at = (turn / FULL_TURNS + i) % KEPT_MAX;
-		if (give_back(o->kept[at]))
-			npages -= o->kept_npages[at];
-		store_relaxed(&o->kept[at], NULL);
-		o->kept_npages[at] = 0;
+	for (unsigned i = 0; i < KEPT_MAX && at == KEPT_MAX; i++) {
+		unsigned old = (turn / FULL_TURNS + i) % KEPT_MAX;
+
+		(void)give_back(o->kept[old]);
+		place_clear(o, old);
+		at = free_place(o, npages);
 	}
 	return at;
 }
@@ -100,11 +119,13 @@ place_for(struct owner *o, size_t npages)
 static bool
 is_crowded(struct owner *o)
 {
-	uint32_t nwaits = load_relaxed(&lock_nwaits[LOCK_PAGE]);
+	/* Not each time: where threads do meet, others have just written it. */
+	if (o->kept_left <= WAIT_NRUNS / 2) {
+		uint32_t nwaits = load_relaxed(&lock_nwaits[LOCK_PAGE]);
 
-	if (nwaits != o->kept_nwaits) {
+		if (nwaits != o->kept_nwaits)
+			o->kept_left = WAIT_NRUNS;
 		o->kept_nwaits = nwaits;
-		o->kept_left = WAIT_NRUNS;
 	}
 	if (o->kept_left == 0)
 		return false;
@@ -121,7 +142,9 @@ kept_put(struct owner *o, struct pginfo *pg)
 	if (pg->large.npages > KEPT_LENGTH_MAX || o == &owner_none || owner_tag != 0 || chunk_keep ||
 	    page_traps || page_guards || page_random || load_relaxed(&page_surplus) || !is_crowded(o))
 		return false;
-	at = place_for(o, pg->large.npages);
+	at = free_place(o, pg->large.npages);
+	if (at == KEPT_MAX)
+		at = make_place(o, pg->large.npages);
 	if (at == KEPT_MAX)
 		return false;
 	/* In this order: a child of fork finds all that is kept. */
@@ -137,7 +160,10 @@ kept_release(struct owner *o)
 {
 	bool any = false;
 
-	for (unsigned i = 0; i < KEPT_MAX; i++)
+	for (unsigned i = 0; i < KEPT_MAX; i++) {
 		any |= give_back(load_relaxed(&o->kept[i]));
+		if (o == owner_self)
+			place_clear(o, i);
+	}
 	return any;
 }

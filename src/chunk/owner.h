@@ -65,10 +65,10 @@ _Static_assert(sizeof(struct slot) == CACHE_LINE, "a slot is a cache line");
 
 /* Empty pages that an owner keeps, 1 MiB. */
 #define SPARE_MAX 16U
-/* Runs that an owner keeps for large allocations; pages of one, 256 KiB; and of all, 1 MiB. */
-#define KEPT_MAX 8U
+/* Runs that an owner keeps for large allocations; pages of one, 256 KiB; of all, 1.25 MiB. */
+#define KEPT_MAX 16U
 #define KEPT_LENGTH_MAX 4U
-#define KEPT_NPAGES 16U
+#define KEPT_NPAGES 20U
 
 enum owner_state {
 	OWNER_LIVE,

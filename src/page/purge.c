@@ -126,9 +126,11 @@ static void
 surplus_set(void)
 {
 	size_t n = page_layer.ndirty;
+	bool now = page_rest || (n > SURPLUS_MIN && n > page_layer.nused / 4);
 
-	store_relaxed(&page_surplus,
-	    page_rest || (n > SURPLUS_MIN && n > page_layer.nused / 4));
+	/* All threads read it, and what lies beside it: not written where it is so already. */
+	if (now != page_surplus)
+		store_relaxed(&page_surplus, now);
 }
 
 /* At the end of an interval: what was dirty all through it goes back. */

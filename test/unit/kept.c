@@ -76,7 +76,7 @@ static void
 bounded(void)
 {
 	/* Few enough for no surplus: much free memory is the page layer's. */
-	void *p[36];
+	void *p[60];
 	size_t used;
 
 	(void)heap_trim();
@@ -86,8 +86,8 @@ bounded(void)
 	free_all(p, 30);
 	promise(kept_npages() > 0 && kept_npages() <= KEPT_NPAGES &&
 	    page_layer.nused <= used + KEPT_NPAGES, "a thread keeps no more than so many pages");
-	take_all(p, 36, 1);
-	free_all(p, 36);
+	take_all(p, 60, 1);
+	free_all(p, 60);
 	promise(kept_npages() <= KEPT_NPAGES, "of any lengths together");
 	p[0] = malloc(PAGES(1));
 	promise(page_dir_find(p[0])->large.npages == 1 && kept_npages() == KEPT_MAX - 1,

@@ -125,7 +125,7 @@ main(void)
 	middling();
 	reused();
 	chunk_populate_ns = 0;
-	promise(take_pages(3072, 46).came == 1, "after one that took long more are left to page faults");
+	promise(take_pages(3072, 46).came == 1, "after one that took long many are left out");
 	promise(phkmalloc_check() == 0, "the heap is whole");
 	return unit_done();
 }
