@@ -149,7 +149,7 @@ chunk_page_populate(const struct slot *slot, unsigned w)
 	size_t nbytes = 64 * slot->size, from = round_up(w * nbytes, POPULATE_STEP), to;
 	uint64_t start;
 
-	if (!slot->page->chunk.untouched || slot->size > DENSE_MAX || vm_pagesize > POPULATE_STEP)
+	if (slot->size > DENSE_MAX || vm_pagesize > POPULATE_STEP)
 		return;
 	to = round_up((w + 1) * nbytes, POPULATE_STEP);
 	if (to > malloc_pagesize)

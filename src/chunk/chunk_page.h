@@ -15,9 +15,9 @@
 /* A page without a chunk in use, in no list. NULL when there is no memory. */
 struct pginfo *chunk_page_new(struct owner *o, unsigned class_no);
 /*
- * Word w of the slot's page is about to be used for the first time. In a class that has filled many
- * pages each of its chunks will be: where page faults are slow their memory comes with one call of
- * the kernel.
+ * Word w of the slot's page, which is untouched, is about to be used for the first time. In a class
+ * that has filled many pages each of its chunks will be: where page faults are slow their memory
+ * comes with one call of the kernel.
  */
 void chunk_page_populate(const struct slot *slot, unsigned w);
 /* For tests: what one OS page may take, or calls are left out for a while. */
