@@ -5,7 +5,6 @@
  */
 #include "chunk/chunk_page.h"
 
-#include "base/backoff.h"
 #include "chunk/kept.h"
 #include "os/env.h"
 #include "os/lock.h"
@@ -22,8 +21,6 @@
 /* New memory comes in steps of so many bytes, or a word, that are this part of what came before. */
 #define POPULATE_STEP ((size_t)16384)
 #define POPULATE_SHARE 32U
-/* An OS page that takes longer gains nothing on a page fault. */
-uint64_t chunk_populate_ns = 4000;
 
 /* When owners are looked at again, in milliseconds of the clock. */
 static uint64_t spare_due;
@@ -145,23 +142,15 @@ chunk_page_new(struct owner *o, unsigned class_no)
 void
 chunk_page_populate(const struct slot *slot, unsigned w)
 {
-	static struct backoff slow;
 	size_t nbytes = 64 * slot->size, from = round_up(w * nbytes, POPULATE_STEP), to;
-	uint64_t start;
 
-	if (slot->size > DENSE_MAX || vm_pagesize > POPULATE_STEP)
+	if (!slot->page->chunk.untouched || slot->size > DENSE_MAX || vm_pagesize > POPULATE_STEP)
 		return;
 	to = round_up((w + 1) * nbytes, POPULATE_STEP);
 	if (to > malloc_pagesize)
 		to = malloc_pagesize;
-	if (from >= to || slot->nuntouched * malloc_pagesize < (to - from) * POPULATE_SHARE ||
-	    !vm_faults_slowly() || !backoff_over(&slow))
-		return;
-	/* Where memory is short the kernel first has to find some, and may end the process if not. */
-	start = env_clock_ns();
-	vm_populate(page_address(slot->page) + from, to - from);
-	backoff_tried(&slow, (env_clock_ns() - start) / ((to - from) / vm_pagesize) <=
-	    chunk_populate_ns);
+	if (from < to && slot->nuntouched * malloc_pagesize >= (to - from) * POPULATE_SHARE)
+		vm_populate(page_address(slot->page) + from, to - from);
 }
 
 bool

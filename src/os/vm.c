@@ -3,8 +3,6 @@
  */
 #include "os/vm.h"
 
-#include "os/env.h"
-
 #include <errno.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
@@ -32,17 +30,12 @@
 /* The same number on all machines, and not in the headers of older systems. */
 #define MSEAL 462
 
-/* A page fault takes a microsecond or two, and eleven where a hypervisor keeps the page tables. */
-#define SLOW_FAULT_NS 4000U
-#define TRIES 4U
-
 size_t vm_pagesize = 4096;
 unsigned long vm_fail_countdown;
 bool vm_fail_all;
 unsigned long vm_calls;
 bool vm_lazy;
 bool vm_guard_splits;
-enum vm_faults vm_faults;
 
 /* True when a test wants this call to fail. */
 static bool
@@ -254,41 +247,6 @@ vm_populate(void *base, size_t nbytes)
 	    madvise(base, nbytes, MADV_POPULATE_WRITE) != 0 && errno != ENOMEM && errno != EAGAIN)
 		store_relaxed(&unable, true);
 	errno = saved;
-}
-
-/* The quickest of some page faults, in nanoseconds; 0 when there is no memory. */
-static uint64_t
-fault_ns(void)
-{
-	size_t nbytes = TRIES * vm_pagesize;
-	uint64_t least = UINT64_MAX, start, took;
-	char *p = injected() ? MAP_FAILED : mmap(NULL, nbytes, PROT_READ | PROT_WRITE,
-	    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	if (p == MAP_FAILED)
-		return 0;
-	for (size_t at = 0; at < nbytes; at += vm_pagesize) {
-		start = env_clock_ns();
-		((volatile char *)p)[at] = 1;
-		took = env_clock_ns() - start;
-		least = took < least ? took : least;
-	}
-	(void)munmap(p, nbytes);
-	return least;
-}
-
-bool
-vm_faults_slowly(void)
-{
-	enum vm_faults found = load_relaxed(&vm_faults);
-	int saved = errno;
-
-	if (UNLIKELY(found == VM_FAULTS_UNKNOWN)) {
-		found = fault_ns() >= SLOW_FAULT_NS ? VM_FAULTS_SLOWLY : VM_FAULTS_QUICKLY;
-		store_relaxed(&vm_faults, found);
-	}
-	errno = saved;
-	return found == VM_FAULTS_SLOWLY;
 }
 
 bool

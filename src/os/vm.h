@@ -60,13 +60,6 @@ bool vm_collapse(void *base, size_t nbytes);
 /* Brings the pages in now in one step instead of a fault each; only ever a hint. */
 void vm_populate(void *base, size_t nbytes);
 /*
- * Whether a page fault takes so long here that doing so for few pages pays. Tried out once, on some
- * pages of its own; a test may say so before.
- */
-bool vm_faults_slowly(void);
-enum vm_faults { VM_FAULTS_UNKNOWN, VM_FAULTS_QUICKLY, VM_FAULTS_SLOWLY };
-extern enum vm_faults vm_faults;
-/*
  * Makes a range read-only for good; with hard the kernel (Linux from 6.10 on) is asked to allow no
  * change of that by anybody, as long as the process lives.
  */

@@ -10,7 +10,6 @@
  */
 #include "page/block.h"
 
-#include "base/backoff.h"
 #include "os/env.h"
 #include "os/lock.h"
 #include "os/vm.h"
@@ -19,12 +18,15 @@
 #include "page/runs.h"
 
 #define BLOCK_NUSED_MIN ((size_t)256) /* 16 MiB: of which a block is an eighth */
+#define SKIP_MIN 16U
+#define SKIP_MAX 4096U
 
 bool page_blocks;
 /* Page faults for a block take a quarter of a millisecond to one, a huge page a third of it. */
 uint64_t block_slow_ns = 700000;
 
-static struct backoff slow;
+static unsigned skip;      /* blocks to leave alone */
+static unsigned skip_next; /* and how many after the next slow one; 0 when the last was fast */
 
 /* Takes a free run out of the tree that is not to be used or purged, and the page lock off. */
 static void
@@ -53,15 +55,24 @@ block_bring(void)
 	    ((uintptr_t)page_address(first) & (VM_HUGE_NBYTES - 1)) != 0 ||
 	    dirty_count(first, BLOCK_NPAGES) != 0)
 		return;
-	if (!backoff_over(&slow))
+	if (skip != 0) {
+		skip--;
 		return;
+	}
 	block_out(first);
 	start = env_clock_ns();
 	/* The kernel wants to find an OS page to begin with. */
 	vm_populate(page_address(first), vm_pagesize);
 	done = vm_collapse(page_address(first), VM_HUGE_NBYTES);
 	lock_take(LOCK_PAGE);
-	backoff_tried(&slow, done && env_clock_ns() - start <= block_slow_ns);
+	if (done && env_clock_ns() - start <= block_slow_ns) {
+		skip_next = 0;
+	} else {
+		skip_next = skip_next == 0 ? SKIP_MIN : skip_next * 2;
+		if (skip_next > SKIP_MAX)
+			skip_next = SKIP_MAX;
+		skip = skip_next;
+	}
 	dirty_set(first, done ? BLOCK_NPAGES : 1, true);
 	run_return(first, done ? BLOCK_NPAGES : 1);
 }
