@@ -131,7 +131,6 @@ pass_again(struct owner *o, struct slot *slot, size_t *nfree)
 	}
 	if (slot->end == c->nwords)
 		return false;
-	chunk_page_populate(slot, slot->end);
 	slot_set(slot, slot->end++);
 	return true;
 }
@@ -276,11 +275,6 @@ page_make_current(struct owner *o, struct slot *slot, struct pginfo *pg)
 	slot->pass_start = page_counts(pg)->countdown;
 	slot->at = 0;
 	slot->end = (uint8_t)end;
-	if (pg->chunk.untouched && nfree == pg->chunk.nchunks) {
-		if (slot->nuntouched < UINT8_MAX)
-			slot->nuntouched++;
-		chunk_page_populate(slot, 0);
-	}
 	slot_set(slot, 0);
 }
 

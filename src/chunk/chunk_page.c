@@ -8,7 +8,6 @@
 #include "chunk/kept.h"
 #include "os/env.h"
 #include "os/lock.h"
-#include "os/vm.h"
 #include "page/guard.h"
 #include "page/page_alloc.h"
 
@@ -17,10 +16,6 @@
 
 /* Pages that a thread has used up before it is taken to fill the next: 4 MiB. */
 #define DENSE_VISITS 64U
-
-/* New memory comes in steps of so many bytes, or a word, that are this part of what came before. */
-#define POPULATE_STEP ((size_t)16384)
-#define POPULATE_SHARE 32U
 
 /* When owners are looked at again, in milliseconds of the clock. */
 static uint64_t spare_due;
@@ -48,7 +43,6 @@ page_init(struct owner *o, struct pginfo *pg, unsigned class_no, void *meta)
 	pg->chunk.remote = c->remote;
 	store_relaxed(&pg->chunk.class_no, (uint8_t)class_no);
 	pg->chunk.state = PAGE_AVAIL;
-	pg->chunk.untouched = false;
 	store_relaxed(&pg->recip, c->recip);
 	/* Pairs with the acquire of a thread that frees remotely: the fields above are set. */
 	store_release(&pg->owner, owner_word(o));
@@ -76,7 +70,6 @@ spare_use(struct owner *o, struct pginfo *pg, unsigned class_no)
 		if (!word_exchange(pg, word, (uintptr_t)o))
 			return false;
 		page_state_set(pg, PAGE_AVAIL);
-		pg->chunk.untouched = false;
 		return true;
 	}
 	if (!word_exchange(pg, word, MALLOC_PAGE_MOVING))
@@ -123,34 +116,16 @@ chunk_page_new(struct owner *o, unsigned class_no)
 {
 	struct pginfo *pg = spare_take(o, class_no);
 	void *meta;
-	bool zero;
 
 	if (pg != NULL)
 		return pg;
 	if (o == owner_self)
 		chunk_emptied_again(true);
 	pg = page_take_for_chunks(meta_nbytes(o, class_no),
-	    size_classes[class_no].size <= DENSE_MAX && o->nvisits >= DENSE_VISITS, &meta,
-	    &zero);
-	if (pg == NULL)
-		return NULL;
-	page_init(o, pg, class_no, meta);
-	pg->chunk.untouched = zero;
+	    size_classes[class_no].size <= DENSE_MAX && o->nvisits >= DENSE_VISITS, &meta);
+	if (pg != NULL)
+		page_init(o, pg, class_no, meta);
 	return pg;
-}
-
-void
-chunk_page_populate(const struct slot *slot, unsigned w)
-{
-	size_t nbytes = 64 * slot->size, from = round_up(w * nbytes, POPULATE_STEP), to;
-
-	if (!slot->page->chunk.untouched || slot->size > DENSE_MAX || vm_pagesize > POPULATE_STEP)
-		return;
-	to = round_up((w + 1) * nbytes, POPULATE_STEP);
-	if (to > malloc_pagesize)
-		to = malloc_pagesize;
-	if (from < to && slot->nuntouched * malloc_pagesize >= (to - from) * POPULATE_SHARE)
-		vm_populate(page_address(slot->page) + from, to - from);
 }
 
 bool

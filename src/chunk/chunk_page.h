@@ -14,12 +14,6 @@
 
 /* A page without a chunk in use, in no list. NULL when there is no memory. */
 struct pginfo *chunk_page_new(struct owner *o, unsigned class_no);
-/*
- * Word w of the slot's page is about to be used for the first time. In a class that has filled many
- * pages each of its chunks will be: their memory comes with one call of the kernel, where each OS
- * page would cost a fault.
- */
-void chunk_page_populate(const struct slot *slot, unsigned w);
 /* Gives an empty page in no list back. False when a remote free has just claimed it. */
 bool chunk_page_release(struct owner *o, struct pginfo *pg);
 /* Keeps an empty page in no list for later; false when that is not to be. */

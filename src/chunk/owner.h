@@ -58,7 +58,6 @@ struct slot {
 	uint8_t at;           /* word of the pass */
 	uint8_t end;          /* words from here on are wholly free, and not used before they must be */
 	uint8_t class_no;
-	uint8_t nuntouched;   /* pages that came without memory, as far as they count */
 } ALIGNED(CACHE_LINE);
 
 _Static_assert(sizeof(struct slot) == CACHE_LINE, "a slot is a cache line");

@@ -239,13 +239,10 @@ vm_collapse(void *base, size_t nbytes)
 void
 vm_populate(void *base, size_t nbytes)
 {
-	static bool unable;
 	int saved = errno;
 
-	/* Kernels before 5.14, and filters of calls, know it not; lack of memory may pass. */
-	if (!load_relaxed(&unable) && !injected() &&
-	    madvise(base, nbytes, MADV_POPULATE_WRITE) != 0 && errno != ENOMEM && errno != EAGAIN)
-		store_relaxed(&unable, true);
+	if (!injected())
+		(void)madvise(base, nbytes, MADV_POPULATE_WRITE);
 	errno = saved;
 }
 

@@ -76,7 +76,6 @@ struct pginfo {
 			uint16_t remote;      /* words from bits to the remote bitmap */
 			uint8_t class_no;
 			uint8_t state;        /* enum page_state */
-			bool untouched;       /* words not used yet are not in memory either */
 			struct pginfo *child; /* pairing heap of pages with free chunks */
 			struct pginfo *next;
 			struct pginfo *prev;

@@ -190,10 +190,10 @@ pages_after_fork(void)
 }
 
 struct pginfo *
-page_take_for_chunks(size_t nbytes, bool dense, void **meta, bool *zero)
+page_take_for_chunks(size_t nbytes, bool dense, void **meta)
 {
 	struct pginfo *first = NULL;
-	size_t ndirty = 0;
+	size_t ndirty;
 
 	lock_take(LOCK_PAGE);
 	*meta = meta_take(nbytes);
@@ -204,7 +204,6 @@ page_take_for_chunks(size_t nbytes, bool dense, void **meta, bool *zero)
 		if (first != NULL)
 			page_dir_set(first, page_guards ? MALLOC_RUN_MOVING : MALLOC_PAGE_MOVING);
 	}
-	*zero = !vm_lazy && ndirty == 0;
 	lock_drop(LOCK_PAGE);
 	if (first != NULL && UNLIKELY(page_guards | page_traps))
 		first = run_ready(first, 1U + page_guards);

@@ -68,10 +68,10 @@ bool pages_trim(void);
 
 /*
  * A page for chunks with nbytes of zeroed metadata, in one step: MALLOC_PAGE_MOVING until the
- * caller makes it its own. dense: every OS page of it is likely to be written. *zero as above. NULL
- * when there is no memory. And back: the entry is MALLOC_PAGE_MOVING again.
+ * caller makes it its own. dense: every OS page of it is likely to be written. NULL when there is
+ * no memory. And back: the entry is MALLOC_PAGE_MOVING again.
  */
-struct pginfo *page_take_for_chunks(size_t nbytes, bool dense, void **meta, bool *zero);
+struct pginfo *page_take_for_chunks(size_t nbytes, bool dense, void **meta);
 void page_give_for_chunks(struct pginfo *pg, void *meta, size_t nbytes);
 
 /*

@@ -75,10 +75,9 @@ static size_t
 blocks(void)
 {
 	size_t before = huge_nbytes(), n;
-	bool zero;
 
 	for (n = 0; n < NPAGES; n++)
-		taken[n].pg = page_take_for_chunks(META, true, &taken[n].meta, &zero);
+		taken[n].pg = page_take_for_chunks(META, true, &taken[n].meta);
 	n = (huge_nbytes() - before) / HUGE;
 	for (size_t i = 0; i < NPAGES; i++)
 		page_give_for_chunks(taken[i].pg, taken[i].meta, META);

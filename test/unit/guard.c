@@ -74,7 +74,7 @@ take_and_give(void *arg)
 		bool zero;
 		void *meta;
 		struct pginfo *a = pages_take(3, 1, &zero);
-		struct pginfo *b = page_take_for_chunks(256, false, &meta, &zero);
+		struct pginfo *b = page_take_for_chunks(256, false, &meta);
 
 		if (a != NULL)
 			pages_give(a, 3);
