@@ -7,6 +7,7 @@ program linked against another allocator (redis) is measured under the one named
 import os
 import platform
 import subprocess
+import sys
 
 LIBDIR = "/usr/lib/%s-linux-gnu/" % platform.machine()
 DEBIAN = (  # name, file and package, in the newest release that has it first
@@ -100,3 +101,20 @@ def find(subject_path, peers, only):
             missing.append("%s: not known or not installed" % ", ".join(sorted(unknown)))
         found = [a for a in found if a.name in only]
     return found, missing
+
+
+def take_over(found, missing, programs, wanted):
+    """Leaves out those that do not take over malloc, and says what is missing.
+
+    None of those that are wanted may be.
+    """
+    for a in list(found):
+        bound, why = is_bound(a, programs)
+        if not bound:
+            missing.append("%s does not take over malloc: %s" % (a.name, why))
+            found.remove(a)
+    for line in missing:
+        print("bench: skipped: " + line, file=sys.stderr)
+    for name in wanted:
+        if name not in [a.name for a in found]:
+            raise SystemExit("bench: %s is not there to be measured" % name)

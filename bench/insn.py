@@ -116,17 +116,7 @@ def main():
     options = arguments()
     found, missing = allocators.find(options.subject, options.peer,
                                      options.allocators.replace(",", " ").split())
-    for a in list(found):
-        bound, why = allocators.is_bound(a, options.bin)
-        if not bound:
-            missing.append("%s does not take over malloc: %s" % (a.name, why))
-            found.remove(a)
-    for line in missing:
-        print("bench: skipped: " + line, file=sys.stderr)
-    names = [a.name for a in found]
-    for name in (allocators.SUBJECT, allocators.BASELINE):
-        if name not in names:
-            raise SystemExit("bench: %s is not there to be measured" % name)
+    allocators.take_over(found, missing, options.bin, (allocators.SUBJECT, allocators.BASELINE))
     table = measure(options, found)
     text = as_markdown(table, found)
     print("\n" + text)

@@ -66,7 +66,7 @@ def setup():
     wanted += [w.package for w in workloads.ALL if not w.here()]
     wanted += ["valgrind"] if shutil.which("valgrind") is None else []
     with tempfile.NamedTemporaryFile("w", prefix="bench") as packages:
-        packages.write("\n".join(wanted))
+        packages.write("\n".join(sorted(set(wanted))))
         packages.flush()
         subprocess.run([HERE + "/../scripts/setup.sh", "--optional", packages.name])
 
@@ -272,18 +272,10 @@ def main():
     missing += ["%s: package %s is not installed" % (w.name, w.package)
                 for w in chosen if not w.here()]
     chosen = [w for w in chosen if w.here()]
-    for a in list(found):
-        bound, why = allocators.is_bound(a, options.bin)
-        if not bound:
-            missing.append("%s does not take over malloc: %s" % (a.name, why))
-            found.remove(a)
-    for line in missing:
-        print("bench: skipped: " + line, file=sys.stderr)
-    names = [a.name for a in found]
     asked_for = split(options.allocators) or [allocators.SUBJECT]
-    if allocators.SUBJECT in asked_for and allocators.SUBJECT not in names:
-        raise SystemExit("bench: %s is not there to be measured" % allocators.SUBJECT)
-    if options.baseline not in names or not chosen:
+    allocators.take_over(found, missing, options.bin,
+                         [n for n in asked_for if n == allocators.SUBJECT])
+    if options.baseline not in [a.name for a in found] or not chosen:
         raise SystemExit("bench: nothing to compare")
     os.makedirs(options.out, exist_ok=True)
     about = {"machine": machine(), "date": time.strftime("%Y-%m-%d"), "runs": options.runs,

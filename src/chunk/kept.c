@@ -55,7 +55,7 @@ kept_take(struct owner *o, size_t npages)
 {
 	uint64_t any[2];
 
-	_Static_assert(sizeof(any) == sizeof(o->kept_npages), "all in one word");
+	_Static_assert(sizeof(any) == sizeof(o->kept_npages), "all in two words");
 	memcpy(&any, o->kept_npages, sizeof(any));
 	if (LIKELY((any[0] | any[1]) == 0))
 		return NULL;
@@ -161,7 +161,12 @@ kept_release(struct owner *o)
 	bool any = false;
 
 	for (unsigned i = 0; i < KEPT_MAX; i++) {
-		any |= give_back(load_relaxed(&o->kept[i]));
+		struct pginfo *pg = load_relaxed(&o->kept[i]);
+
+		if (pg == NULL)
+			continue;
+		any |= give_back(pg);
+		/* Never the owner of all threads that have none: it keeps nothing. */
 		if (o == owner_self)
 			place_clear(o, i);
 	}

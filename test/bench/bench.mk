@@ -6,7 +6,7 @@ BENCH_TEST_PEER := $(B)/test/bench/libpeer.so
 
 $(BENCH_TEST_PEER): test/bench/peer.c
 	@mkdir -p $(@D)
-	$(CC) $(BENCH_CFLAGS) -Wno-reserved-identifier -shared -fPIC -o $@ $<
+	$(CC) $(BENCH_CFLAGS) -shared -fPIC -o $@ $<
 
 check-bench: $(BENCH_TEST_PEER) $(SO) bench-programs
 	@MAKE="$(MAKE)" B=$(B) SO=$(SO) test/run.py --limit 300 test/bench/harness.py
